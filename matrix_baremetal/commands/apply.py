@@ -1,0 +1,42 @@
+"""apply: bring the machine to what the config says."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+from matrix_baremetal import preflight, report, session
+from matrix_baremetal.converge import Change, converge, plan
+from matrix_baremetal.errors import DIFFERS
+from matrix_baremetal.host import Host
+from matrix_baremetal.lock import locked
+from matrix_baremetal.session import Session
+from matrix_baremetal.signals import stoppable
+
+
+def run(args: Namespace) -> int:
+    """Converge; 0 when all is as it should be, 3 when something is pending and a timer will try again."""
+    host = Host(Path(args.root))
+    if host.live:
+        preflight.check_machine(host)
+    with locked(host, "apply", wait=args.wait):
+        now = session.begin(args.root, args.config, args.wheelhouse)
+        changes = bring(now, json=args.json, quiet=args.quiet)
+    report.applied(now.site, changes, json=args.json, quiet=args.quiet)
+    return DIFFERS if any(change.outcome == "pending" for change in changes) else 0
+
+
+def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:
+    """Look first, and where something differs check that nothing is in the way; then converge, telling each step."""
+    if not any(plan(now.resources, now.host, now.manifest)) and now.manifest.server_name:
+        return []
+    preflight.check(now.site, now.needs, now.host, now.manifest)
+    now.manifest.server_name = now.site.config.server_name
+    changes = []
+    with stoppable() as stop, report.progress(json=json, quiet=quiet) as progress:
+        for change in converge(now.resources, now.host, now.manifest):
+            progress.tell(change)
+            if change.ended:
+                changes.append(change)
+                stop.heed()
+    return changes

@@ -1,0 +1,40 @@
+"""certificates deploy, certificates retry: what certbot's hook and our timer run; a person needs neither."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from collections.abc import Sequence
+from pathlib import Path
+
+from matrix_baremetal import report, session
+from matrix_baremetal.components.component import TLS
+from matrix_baremetal.components.nginx import service
+from matrix_baremetal.converge import converge
+from matrix_baremetal.host import Host
+from matrix_baremetal.lock import locked
+from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.resources.certificates import Certificate, Served
+from matrix_baremetal.resources.resource import Resource
+
+
+def run(args: Namespace) -> int:
+    """Serve what has come, and with `retry` order what is due first."""
+    host = Host(Path(args.root))
+    # Renewals come at any hour, and an apply may be under way: wait for it, as nobody would run the hook again.
+    with locked(host, f"certificates {args.action}", wait=900):
+        resources = due(args) if args.action == "retry" else ()
+        with report.progress(json=False, quiet=args.quiet) as progress:
+            for change in converge((*resources, reader(host)), host, Manifest.read(host), whole=False):
+                progress.tell(change)
+    return 0
+
+
+def due(args: Namespace) -> Sequence[Resource]:
+    """The pending certificates whose time has come, and what is served."""
+    now = session.begin(args.root, args.config)
+    return [r for r in now.resources if isinstance(r, Served) or (isinstance(r, Certificate) and r.due(now.host))]
+
+
+def reader(host: Host) -> Resource:
+    """nginx, by what is on the disk alone: a config that was edited and not applied must not keep back a renewal."""
+    return service(host.names(TLS))

@@ -1,0 +1,104 @@
+"""init: the few questions that have no default, and the config written from the answers."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from argparse import Namespace
+from collections.abc import Callable
+from pathlib import Path
+
+from matrix_baremetal import config, names, report, session
+from matrix_baremetal.errors import USAGE, Error
+from matrix_baremetal.host import Host
+
+Check = Callable[[str], str]
+
+
+class Unanswered(Error):
+    """Something must be asked and nobody can be: all of it is named at once."""
+
+    status = USAGE
+
+
+def run(args: Namespace) -> int:
+    """Write the config; an existing one is never touched."""
+    path = place(args)
+    if path.exists():
+        raise Error(
+            f"{path} exists already", hint=f"edit it, then run: matrix-baremetal plan; or remove it: rm {path}"
+        )
+    write(args)
+    if args.json:
+        report.document({"config": str(path)})
+    elif not args.quiet:
+        print(f"Wrote {path}.\nNext: matrix-baremetal plan, then matrix-baremetal install")
+    return 0
+
+
+def place(args: Namespace) -> Path:
+    """Where the config is."""
+    return Path(args.config) if args.config else Host(Path(args.root)).path(session.CONFIG)
+
+
+def write(args: Namespace) -> None:
+    """Ask what is missing where there is somebody to ask, and write the config in one step."""
+    asking = terminal() and not (args.yes or args.unattended)
+    server_name, email = args.server_name, args.email
+    if asking:
+        server_name = server_name or asked_name()
+        email = email or asked_email()
+    if not server_name:
+        raise Unanswered(
+            "the server name is missing: the part after the colon in @alice:example.org (--server-name)",
+            hint="matrix-baremetal init --server-name example.org --email you@example.org --yes",
+        )
+    text = config.write_first(server_name, email or None, getattr(args, "admin", None))
+    path = place(args)
+    host = Host(path.parent) if args.config else Host(Path(args.root))
+    name = f"/{path.name}" if args.config else session.CONFIG
+    if host.node(os.path.dirname(name)) is None:
+        host.mkdir(os.path.dirname(name), 0o755)
+    # Root's alone: synapse.settings may come to hold a password.
+    host.write(name, text, 0o600)
+
+
+def terminal() -> bool:
+    """Whether there is somebody to ask; a program started without any streams has None there."""
+    return all(stream is not None and stream.isatty() for stream in (sys.stdin, sys.stdout))
+
+
+def asked_name() -> str:
+    """The server name, from a person."""
+    print(
+        "Your server's name is the part after the colon in every address on it, as in\n"
+        "@alice:example.org. It can never be changed later. Most people take their\n"
+        "domain as it is, without matrix. before it."
+    )
+    return ask("Server name", default=domain(), check=names.server_name)
+
+
+def asked_email() -> str:
+    """Where Let's Encrypt may write to; empty is allowed."""
+    return ask("E-mail for the certificate authority (may be empty)", default="", check=names.email)
+
+
+def ask(question: str, *, default: str, check: Check) -> str:
+    """Ask until the answer is good. Raises `Error` when the person leaves (Ctrl-D)."""
+    while True:
+        try:
+            answer = input(f"{question}{f' [{default}]' if default else ''}: ").strip() or default
+        except EOFError:
+            raise Error("no answer was given", hint="matrix-baremetal init --help") from None
+        try:
+            return check(answer) if answer or default else ""
+        except ValueError as error:
+            print(f"  {error}")
+
+
+def domain() -> str:
+    """This machine's domain, as a suggestion."""
+    name = socket.getfqdn()
+    _, _, rest = name.partition(".")
+    return rest if "." in rest else ""

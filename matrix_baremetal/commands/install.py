@@ -1,0 +1,85 @@
+"""install: from a bare machine to a homeserver that answers."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+from matrix_baremetal import preflight, report, session
+from matrix_baremetal.commands import apply, init
+from matrix_baremetal.components.users import account
+from matrix_baremetal.converge import ensure
+from matrix_baremetal.errors import DIFFERS, USAGE, Error
+from matrix_baremetal.host import Host
+from matrix_baremetal.lock import locked
+from matrix_baremetal.resources.matrix import Account
+from matrix_baremetal.session import Session
+
+
+class Contradiction(Error):
+    """The command line says other than the config."""
+
+    status = USAGE
+
+
+def run(args: Namespace) -> int:
+    """init where there is no config, preflight, apply, the first administrator; 3 while a certificate is pending."""
+    began = time.monotonic()
+    host = Host(Path(args.root))
+    preflight.check_machine(host)
+    with locked(host, "install", wait=args.wait):
+        if not init.place(args).exists():
+            init.write(args)
+        now = session.begin(args.root, args.config, args.wheelhouse)
+        same_name(now, args)
+        changes = apply.bring(now, json=args.json, quiet=args.quiet)
+        passwords = administrators(now, args.admin)
+    pending = [change for change in changes if change.outcome == "pending"]
+    outcome = {
+        "server_name": now.site.config.server_name,
+        "homeserver": f"https://{now.site.config.hostname}",
+        "administrators": passwords,
+        "pending": [{"what": change.title, "reason": change.reason} for change in pending],
+        "seconds": round(time.monotonic() - began, 1),
+    }
+    if args.json:
+        report.document(outcome)
+    elif not args.quiet:
+        summary(now, outcome)
+    return DIFFERS if pending else 0
+
+
+def same_name(now: Session, args: Namespace) -> None:
+    """Refuse words that contradict the config: whoever typed them believes in another server."""
+    written = now.site.config.server_name
+    if args.server_name not in (None, written):
+        raise Contradiction(
+            f"{init.place(args)} says server_name: {written}, and --server-name says {args.server_name}",
+            hint="leave --server-name out, or edit the file",
+        )
+
+
+def administrators(now: Session, name: str | None) -> dict[str, str]:
+    """Make the administrator asked for; for each with an invented password, where that is kept."""
+    accounts = [resource for resource in now.resources if isinstance(resource, Account)]
+    if name and name not in (admin.name for admin in now.site.config.admins):
+        accounts.append(account(now.site, name, admin=True, password_file=None))
+        ensure(accounts[-1:], now.host)
+    return {a.user: a.password_file for a in accounts if a.invent and now.host.node(a.password_file)}
+
+
+def summary(now: Session, outcome: dict[str, Any]) -> None:
+    """The last page of an install: where it is, who may log in, what is left to do."""
+    state = "runs, but not all is in place yet," if outcome["pending"] else "is ready"
+    print(f"\n{now.site.config.server_name} {state} after {outcome['seconds']:.0f} s.\n")
+    rows = [("homeserver", outcome["homeserver"])]
+    for user, path in outcome["administrators"].items():
+        # A password goes to a person's eyes, never to a log: what is no terminal may well be one.
+        shown = (now.host.text(path) or "").strip() if sys.stdout.isatty() else f"in {path}"
+        rows += [("administrator", user), ("password", shown)]
+    rows += [("pending", f"{row['what']}: {row['reason']}") for row in outcome["pending"]]
+    rows += [("look at it", "matrix-baremetal status"), ("add people", "matrix-baremetal user add NAME")]
+    print("\n".join("  " + line for line in report.table(rows).splitlines()))

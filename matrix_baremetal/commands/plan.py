@@ -1,0 +1,17 @@
+"""plan: what apply would change."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+
+from matrix_baremetal import report, session
+from matrix_baremetal.converge import plan
+from matrix_baremetal.errors import DIFFERS
+
+
+def run(args: Namespace) -> int:
+    """Show the changes; 3 where there are any. Writes nothing and takes no lock."""
+    now = session.begin(args.root, args.config)
+    changes = list(plan(now.resources, now.host, now.manifest))
+    report.plan(now.site, changes, json=args.json, verbose=args.verbose)
+    return DIFFERS if changes else 0

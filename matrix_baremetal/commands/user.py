@@ -1,0 +1,96 @@
+"""user: accounts of the homeserver. A password comes from a prompt, from stdin, or is invented; never from argv."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from getpass import getpass
+
+from matrix_baremetal import report, session
+from matrix_baremetal.commands.init import Unanswered, terminal
+from matrix_baremetal.components.synapse import SHARED_SECRET, USER
+from matrix_baremetal.components.users import account
+from matrix_baremetal.converge import ensure
+from matrix_baremetal.errors import Error
+from matrix_baremetal.resources.matrix import Homeserver, register, users
+from matrix_baremetal.session import Session
+
+
+class Exists(Error):
+    """The account is there already."""
+
+
+def run(args: Namespace) -> int:
+    """Do what `user ACTION` says."""
+    now = session.begin(args.root, args.config)
+    ready(now)
+    if args.action == "list":
+        return listed(now, args)
+    return added(now, args)
+
+
+def ready(now: Session) -> None:
+    """Refuse early where the homeserver can't answer."""
+    for resource in now.resources:
+        if isinstance(resource, Homeserver) and resource.find(now.host) != resource:
+            raise Error("the homeserver does not answer", hint="matrix-baremetal status; matrix-baremetal apply")
+
+
+def listed(now: Session, args: Namespace) -> int:
+    """All accounts, the oldest first."""
+    rows = users(now.host, now.site.cluster.port, USER)
+    if args.json:
+        report.document({"users": rows})
+        return 0
+    words = [("USER", "ROLE", "STATE", "SINCE")]
+    for row in rows:
+        since = time.strftime("%Y-%m-%d", time.localtime(row["created"]))
+        role, state = ("admin" if row["admin"] else "user"), ("deactivated" if row["deactivated"] else "active")
+        words.append((row["user"], role, state, since))
+    print(report.table(words))
+    return 0
+
+
+def added(now: Session, args: Namespace) -> int:
+    """Make one account."""
+    user = account(now.site, args.name, admin=args.admin, password_file=None)
+    if user.find(now.host) is not None:
+        raise Exists(f"{user.user} exists already", hint="matrix-baremetal user list")
+    outcome: dict[str, object] = {"user": user.user, "admin": args.admin}
+    if args.generate:
+        ensure([user], now.host)
+        outcome["password_file"] = user.password_file
+    else:
+        register(now.host, args.name, typed(args), args.admin, SHARED_SECRET)
+    told(now, outcome, args)
+    return 0
+
+
+def told(now: Session, outcome: dict[str, object], args: Namespace) -> None:
+    """Say what was made; an invented password only to a person's eyes."""
+    if args.json:
+        report.document(outcome)
+        return
+    print(f"Made {outcome['user']}{' (administrator)' if args.admin else ''}.")
+    if path := outcome.get("password_file"):
+        shown = (now.host.text(str(path)) or "").strip() if sys.stdout.isatty() else f"in {path}"
+        print(f"Password: {shown}")
+
+
+def typed(args: Namespace) -> str:
+    """A password from stdin or from a prompt."""
+    if args.password_stdin:
+        password = sys.stdin.readline().rstrip("\r\n")
+    elif terminal():
+        try:
+            password, again = getpass("Password: "), getpass("Again: ")
+        except EOFError:
+            raise Unanswered("no password was given", hint="run it again, or use --generate") from None
+        if password != again:
+            raise Error("the two passwords differ", hint="run it again")
+    else:
+        raise Unanswered("no password was given", hint="use --password-stdin or --generate")
+    if not password:
+        raise Unanswered("the password is empty", hint="use --generate to have one invented")
+    return password

@@ -1,0 +1,33 @@
+"""The parts of a Matrix host. ALL is the order of an install."""
+
+from __future__ import annotations
+
+from matrix_baremetal.components.base import Base
+from matrix_baremetal.components.certificates import Certificates
+from matrix_baremetal.components.component import Component
+from matrix_baremetal.components.delegation import Delegation
+from matrix_baremetal.components.nginx import Nginx
+from matrix_baremetal.components.postgres import Postgres
+from matrix_baremetal.components.synapse import Synapse
+from matrix_baremetal.components.users import Users
+from matrix_baremetal.needs import Needs
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.site import Site
+
+ALL: tuple[type[Component], ...] = (Base, Postgres, Synapse, Delegation, Nginx, Certificates, Users)
+
+
+def needs(site: Site) -> Needs:
+    """What the components of a site need of each other."""
+    return Needs(tuple(need for part in parts(site) for need in part.needs()))
+
+
+def resources(site: Site) -> tuple[Resource, ...]:
+    """All that should be on the host of a site, in the order of making."""
+    wanted = needs(site)
+    return tuple(resource for part in parts(site) for resource in part.resources(wanted))
+
+
+def parts(site: Site) -> tuple[Component, ...]:
+    """The components that a site has."""
+    return tuple(part for part in (kind(site) for kind in ALL) if part.wanted())

@@ -1,0 +1,28 @@
+"""What all other parts stand on: the directories, and the target that holds the units together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matrix_baremetal.components.component import ETC, SECRETS, STATE, TLS, Component
+from matrix_baremetal.needs import Needs
+from matrix_baremetal.resources.accounts import SystemUser
+from matrix_baremetal.resources.files import Directory
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.services import Service
+
+TARGET = "matrix-baremetal.target"
+
+
+class Base(Component):
+    """Directories, the service's user, and the target."""
+
+    def resources(self, needs: Needs) -> Iterator[Resource]:
+        # First, as the manifest goes there before anything is made: a plan and its run say the same.
+        yield Directory(STATE, 0o755)
+        yield SystemUser("matrix-synapse")
+        yield Directory(ETC, 0o755)
+        yield Directory(SECRETS, 0o700)
+        yield Directory(TLS, 0o755)
+        # It reads nothing that a restart would renew, and a restart of it is one of all its units.
+        yield Service(TARGET)

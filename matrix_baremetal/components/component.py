@@ -1,0 +1,41 @@
+"""What a component is: one part of a Matrix host, which turns the site into resources and touches nothing."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+
+from matrix_baremetal.needs import Need, Needs
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.site import Site
+
+ETC = "/etc/matrix-baremetal"
+SECRETS = f"{ETC}/secrets"
+TLS = f"{ETC}/tls"
+STATE = "/var/lib/matrix-baremetal"
+UNITS = "/usr/lib/systemd/system"
+
+
+class Component(ABC):
+    """One part of a Matrix host. Pure: the site in, needs and resources out."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.config = site.config
+
+    def wanted(self) -> bool:
+        """Whether this site has this part."""
+        return True
+
+    def needs(self) -> Iterator[Need]:
+        """What it needs of other components."""
+        yield from ()
+
+    @abstractmethod
+    def resources(self, needs: Needs) -> Iterator[Resource]:
+        """What should be on the host, in the order of making; `needs` are those of all components."""
+
+
+def service_reads(unit: str) -> tuple[str, ...]:
+    """Where a unit of ours is defined: its file, and the drop-ins that an admin may add."""
+    return f"{UNITS}/{unit}", f"/etc/systemd/system/{unit}.d"

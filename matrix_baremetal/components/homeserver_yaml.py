@@ -1,0 +1,112 @@
+"""The content of homeserver.yaml: what we derive, with the operator's `synapse.settings` over it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from matrix_baremetal.components.component import SECRETS
+from matrix_baremetal.config import Config
+from matrix_baremetal.needs import Setting
+from matrix_baremetal.resources.matrix import PORT
+from matrix_baremetal.site import Site
+from matrix_baremetal.yamlfile import dump
+
+HEAD = """\
+# Written by matrix-baremetal; a change here is undone by the next run, and kept in
+# /var/lib/matrix-baremetal/displaced. Edit instead: synapse.settings in /etc/matrix-baremetal/config.yaml,
+# then run: matrix-baremetal apply
+"""
+# The secrets of Synapse by the name under which systemd hands them to it (LoadCredential= in its unit).
+CREDENTIALS = {
+    name: f"{SECRETS}/{name}" for name in ("registration_shared_secret", "macaroon_secret_key", "form_secret")
+}
+CREDENTIALS["signing_key"] = "/var/lib/matrix-synapse/signing.key"
+LOADED = "/run/credentials/matrix-synapse.service"
+UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
+
+
+def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
+    """The whole file. A key that the operator sets replaces ours whole, as Synapse itself merges files."""
+    config = site.config
+    settings: dict[str, Any] = {
+        "server_name": config.server_name,
+        "public_baseurl": f"https://{config.hostname}/",
+        "report_stats": False,
+        "listeners": [listener(config)],
+        "database": database(site),
+        "signing_key_path": f"{LOADED}/signing_key",
+        "registration_shared_secret_path": f"{LOADED}/registration_shared_secret",
+        "macaroon_secret_key_path": f"{LOADED}/macaroon_secret_key",
+        "form_secret_path": f"{LOADED}/form_secret",
+        "log_config": "/etc/matrix-synapse/log.yaml",
+        "media_store_path": "/var/lib/matrix-synapse/media",
+        "max_upload_size": "50M",
+        "enable_registration": False,
+        "allow_guest_access": False,
+        "trusted_key_servers": [{"server_name": "matrix.org"}],
+        "suppress_key_server_warning": True,
+        "caches": {"global_factor": cache_factor(site.facts.memory)},
+    }
+    if not config.federation.enabled:
+        # The documented way to federate with nobody (Synapse's config manual, federation_domain_whitelist).
+        settings["federation_domain_whitelist"] = []
+    elif config.federation.allow:
+        settings["federation_domain_whitelist"] = list(config.federation.allow)
+    settings |= {setting.key: setting.value for setting in more}
+    return HEAD + dump(settings | dict(config.synapse.settings))
+
+
+def listener(config: Config) -> dict[str, Any]:
+    """The one listener, for nginx alone: without bind_addresses Synapse would listen everywhere."""
+    names = ["client", "federation"] if config.federation.enabled else ["client"]
+    return {
+        "port": PORT,
+        "bind_addresses": ["127.0.0.1"],
+        "type": "http",
+        "tls": False,
+        "x_forwarded": True,
+        "resources": [{"names": names, "compress": False}],
+    }
+
+
+def database(site: Site) -> dict[str, Any]:
+    """The Unix socket and peer authentication: there is no password."""
+    args = {
+        "user": "matrix-synapse",
+        "dbname": "matrix-synapse",
+        "host": "/var/run/postgresql",
+        "port": site.cluster.port,
+        "cp_min": 5,
+        "cp_max": 10,
+    }
+    return {"name": "psycopg2", "args": args}
+
+
+def cache_factor(memory: int) -> float:
+    """How large Synapse's caches may grow: its default below 4 GiB, more where there is memory for it."""
+    return 0.5 if memory < 4 * UNITS["G"] else 1.0 if memory < 16 * UNITS["G"] else 2.0
+
+
+def upload_size(config: Config) -> int:
+    """The largest upload in bytes, for nginx to allow what Synapse does."""
+    text = str(config.synapse.settings.get("max_upload_size", "50M"))
+    size = re.fullmatch(r"(\d+)([KMGT]?)", text)
+    return int(size[1]) * UNITS[size[2]] if size else 50 * UNITS["M"]
+
+
+def log_yaml() -> str:
+    """Python's logging for Synapse: to stderr and so to the journal, which adds time and unit itself."""
+    return (
+        HEAD.splitlines()[0]
+        + "\n"
+        + dump(
+            {
+                "version": 1,
+                "formatters": {"journal": {"format": "%(name)s - %(levelname)s - %(request)s - %(message)s"}},
+                "handlers": {"journal": {"class": "logging.StreamHandler", "formatter": "journal"}},
+                "root": {"level": "WARNING", "handlers": ["journal"]},
+                "disable_existing_loggers": False,
+            }
+        )
+    )

@@ -1,0 +1,65 @@
+"""nginx: the vhosts that the other parts need, in one file of ours; everybody else's sites stay as they are."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from matrix_baremetal.components.component import STATE, TLS, Component
+from matrix_baremetal.config import Config
+from matrix_baremetal.needs import Need, Needs, Port
+from matrix_baremetal.resources.certificates import SelfSigned, Served, lineage
+from matrix_baremetal.resources.files import Directory, TestedFile
+from matrix_baremetal.resources.packages import Packages
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.services import Service
+from matrix_baremetal.templates import render
+
+UNIT = "nginx.service"
+# The last of all: the first block that listens on 443 answers requests for names that nobody has, and that is
+# somebody else's where there is one.
+CONFIG = "/etc/nginx/sites-enabled/zz-matrix-baremetal"
+TEST = ("nginx", "-t", "-q")
+ACME = f"{STATE}/acme"
+
+
+class Nginx(Component):
+    """The web server in front of all."""
+
+    def needs(self) -> Iterator[Need]:
+        yield Port(80, UNIT)
+        yield Port(443, UNIT)
+
+    def resources(self, needs: Needs) -> Iterator[Resource]:
+        yield Packages("the web server", ("nginx",))
+        for domain in needs.domains():
+            yield Directory(f"{TLS}/{domain}", 0o755)
+            yield SelfSigned(f"{TLS}/{domain}", domain)
+            # Before nginx looks at it: where a certificate has been lost, the self-signed one serves again.
+            yield served(self.config, domain)
+        yield Directory(ACME, 0o755)
+        yield TestedFile(CONFIG, self._config(needs), test=TEST)
+        yield service(needs.domains())
+
+    def _config(self, needs: Needs) -> str:
+        facts = self.site.facts
+        return render(
+            "nginx/matrix-baremetal.conf",
+            vhosts=needs.vhosts(),
+            names=needs.domains(),
+            tls=TLS,
+            acme=ACME,
+            ipv6=facts.ipv6,
+            # The parameter of `listen` is deprecated from 1.25.1 on (nginx.org, ngx_http_v2_module).
+            http2_directive=(facts.nginx or (1, 26)) >= (1, 25, 1),
+        )
+
+
+def service(domains: Iterable[str]) -> Service:
+    """nginx, running with its config and with the certificates that are served now."""
+    certificates = [f"{TLS}/{domain}/current/fullchain.pem" for domain in domains]
+    return Service(UNIT, reads=(CONFIG, *sorted(certificates)), reload=True, log="/var/log/nginx/error.log")
+
+
+def served(config: Config, domain: str) -> Served:
+    """Which certificate a name is served with."""
+    return Served(f"{TLS}/{domain}/current", lineage=lineage(domain) if config.tls.mode == "acme" else "")

@@ -1,0 +1,54 @@
+"""The local Postgres: our role and database, and memory settings where the cluster is ours alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matrix_baremetal.components.component import Component
+from matrix_baremetal.needs import Database as DatabaseNeed
+from matrix_baremetal.needs import Needs
+from matrix_baremetal.resources.files import File
+from matrix_baremetal.resources.packages import Packages
+from matrix_baremetal.resources.postgres import Database, Role
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.services import Service
+
+MB = 1024 * 1024
+
+
+class Postgres(Component):
+    """Debian's cluster, with peer authentication over its Unix socket."""
+
+    def wanted(self) -> bool:
+        return self.config.database == "postgres"
+
+    def resources(self, needs: Needs) -> Iterator[Resource]:
+        cluster = self.site.cluster
+        yield Packages("Postgres", ("postgresql",))
+        tuned = cluster.tuned or not cluster.shared
+        if tuned:
+            yield File(cluster.drop_in, settings(self.site.facts.memory))
+        # Other people's cluster is neither tuned nor restarted.
+        yield Service(cluster.unit, reads=(cluster.drop_in,) if tuned else ())
+        for need in needs.of(DatabaseNeed):
+            yield Role(need.name, port=cluster.port)
+            yield Database(need.name, owner=need.name, port=cluster.port)
+
+
+def settings(memory: int) -> str:
+    """Settings by memory (bytes), after Synapse's docs/postgres.md: an eighth for Postgres, as Synapse wants more.
+
+    `effective_cache_size` allocates nothing: it tells the planner what the kernel may cache.
+    """
+    # In steps: a kernel's update moves the total by a megabyte or two, and that is no reason to restart a database.
+    total = max(memory // (256 * MB) * 256, 256)
+    rows = {
+        "shared_buffers": f"{min(max(total // 8, 64), 4096)}MB",
+        "effective_cache_size": f"{max(total // 2, 128)}MB",
+        "work_mem": f"{min(max(total // 512, 4), 32)}MB",
+        "maintenance_work_mem": f"{min(max(total // 32, 32), 512)}MB",
+        "random_page_cost": "1.1",
+        "wal_compression": "on",
+    }
+    head = "# Written by matrix-baremetal from this machine's memory; your own go into a file that sorts later.\n"
+    return head + "".join(f"{name} = {value}\n" for name, value in rows.items())

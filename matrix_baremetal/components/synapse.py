@@ -1,0 +1,106 @@
+"""Synapse: its virtualenv, its config, its secrets and its service."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import secrets
+from collections.abc import Iterator
+
+from matrix_baremetal.components.component import SECRETS, Component, service_reads
+from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, homeserver_yaml, log_yaml, upload_size
+from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
+from matrix_baremetal.resources.files import Directory, File, Link, Secret, random_text
+from matrix_baremetal.resources.matrix import PORT, Homeserver, HomeserverConfig
+from matrix_baremetal.resources.python import Virtualenv
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.schema import Schema
+from matrix_baremetal.resources.services import Service
+from matrix_baremetal.versions import lock
+
+USER = "matrix-synapse"
+UNIT = "matrix-synapse.service"
+ETC = "/etc/matrix-synapse"
+DATA = "/var/lib/matrix-synapse"
+OPT = "/opt/matrix-baremetal/synapse"
+SHARED_SECRET = f"{SECRETS}/registration_shared_secret"
+
+
+class Synapse(Component):
+    """The homeserver."""
+
+    def needs(self) -> Iterator[Need]:
+        yield Database(USER)
+        yield Domain(self.config.hostname)
+        yield Port(PORT, UNIT)
+        size = upload_size(self.config)
+        # Synapse's docs/reverse_proxy.md: these two and nothing else; a client's sync is held open for minutes.
+        yield VHost(self.config.hostname, (Proxy(("/_matrix", "/_synapse/client"), PORT, size, timeout=600),))
+
+    def resources(self, needs: Needs) -> Iterator[Resource]:
+        yield from self._directories()
+        yield from self._secrets()
+        yield from self._program()
+        config = f"{ETC}/homeserver.yaml"
+        yield HomeserverConfig(
+            config,
+            homeserver_yaml(self.site, needs.of(Setting)),
+            0o640,
+            group=USER,
+            unit=UNIT,
+            python=f"{OPT}/current/bin/python",
+            credentials=tuple(f"{name}:{path}" for name, path in CREDENTIALS.items()),
+            more=(f"{ETC}/conf.d",),
+        )
+        yield Schema(USER, port=self.site.cluster.port, owner=USER, unit=UNIT)
+        read = (
+            config,
+            f"{ETC}/log.yaml",
+            f"{ETC}/conf.d",
+            f"{OPT}/current",
+            *CREDENTIALS.values(),
+            *service_reads(UNIT),
+        )
+        yield Service(UNIT, reads=(*read, f"{self._virtualenv.path}/complete.json"))
+        yield Homeserver(self.config.server_name, unit=UNIT)
+
+    def _directories(self) -> Iterator[Resource]:
+        yield Directory(ETC, 0o755)
+        yield Directory(f"{ETC}/conf.d", 0o750, group=USER)
+        # Not the service's own: a process that was broken into can't take the signing key's file away.
+        yield Directory(DATA, 0o755)
+        yield Directory(f"{DATA}/media", 0o750, owner=USER, group=USER)
+
+    def _secrets(self) -> Iterator[Resource]:
+        for name, path in CREDENTIALS.items():
+            invent = signing_key if name == "signing_key" else random_text
+            yield Secret(path, witness=f"{ETC}/homeserver.yaml", invent=invent)
+
+    def _program(self) -> Iterator[Resource]:
+        yield Directory(OPT, 0o755)
+        yield self._virtualenv
+        yield Link(f"{OPT}/current", self.site.versions.synapse.version)
+        yield File(f"{ETC}/log.yaml", log_yaml())
+
+    @property
+    def _virtualenv(self) -> Virtualenv:
+        version = self.site.versions.synapse.version
+        pins = lock(f"synapse-{version}")
+        return Virtualenv(
+            f"{OPT}/{version}",
+            pins=hashlib.sha256(pins.encode()).hexdigest()[:16],
+            python=self.site.facts.python,
+            requirements=pins,
+            uv=lock("uv"),
+            wheelhouse=self.site.wheelhouse,
+        )
+
+
+def signing_key() -> str:
+    """A new ed25519 signing key in the form of Synapse's signing_key_path: algorithm, a random id, the seed.
+
+    Made of the kernel's randomness on this host, never shipped or derived (CVE-2026-24044 was a shipped key).
+    """
+    seed = base64.b64encode(secrets.token_bytes(32)).decode().rstrip("=")
+    name = "".join(secrets.choice("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") for _ in range(4))
+    return f"ed25519 a_{name} {seed}\n"

@@ -1,0 +1,45 @@
+"""The administrators that the config names."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+
+from matrix_baremetal.components.component import SECRETS, Component
+from matrix_baremetal.components.synapse import SHARED_SECRET, USER
+from matrix_baremetal.needs import Needs
+from matrix_baremetal.resources.matrix import Account
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.site import Site
+
+PASSWORDS = f"{SECRETS}/passwords"
+
+
+class Users(Component):
+    """Accounts of administrators, made where they are missing; a password is never changed here."""
+
+    def wanted(self) -> bool:
+        return bool(self.config.admins)
+
+    def resources(self, needs: Needs) -> Iterator[Resource]:
+        for admin in self.config.admins:
+            yield account(self.site, admin.name, admin=True, password_file=admin.password_file)
+
+
+def account(site: Site, name: str, *, admin: bool, password_file: str | None) -> Account:
+    """An account; without a password file, one with an invented password that is kept for root to read."""
+    return Account(
+        f"@{name}:{site.config.server_name}",
+        admin,
+        database=USER,
+        port=site.cluster.port,
+        secret_file=SHARED_SECRET,
+        password_file=password_file or f"{PASSWORDS}/{name}",
+        invent=None if password_file else password,
+    )
+
+
+def password() -> str:
+    """A password that a person can read aloud and type on a phone: 20 of 32 signs, a hundred bits."""
+    signs = [secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(20)]
+    return "-".join("".join(signs[i : i + 5]) for i in range(0, 20, 5))

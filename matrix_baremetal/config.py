@@ -1,0 +1,255 @@
+"""What an operator asks for: /etc/matrix-baremetal/config.yaml as frozen dataclasses.
+
+Their fields are the contract (docs/design.md §3) as far as this release goes; `LATER` names the rest of it. Nothing
+here looks at the host: whether a name resolves or a password file exists is for preflight.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from matrix_baremetal import names, yamlfile
+from matrix_baremetal.errors import USAGE, Error
+from matrix_baremetal.nodes import FrozenDict
+from matrix_baremetal.settings import permitted
+from matrix_baremetal.shape import Mistake, Mistakes, meant
+
+# Let's Encrypt's documented directories; staging has generous limits and certificates that nobody trusts.
+DIRECTORIES: Mapping[str, str] = {
+    "letsencrypt": "https://acme-v02.api.letsencrypt.org/directory",
+    "letsencrypt-staging": "https://acme-staging-v02.api.letsencrypt.org/directory",
+}
+
+# The contract has these and this release has not: keys, values, and mappings where only a word is taken.
+LATER = frozenset(
+    {
+        "database=sqlite",
+        "tls.mode=files",
+        "tls.certificate",
+        "tls.key",
+        "acme.challenge=dns-01",
+        "acme.dns_plugin",
+        "federation.delegation=srv",
+        "federation.delegation=none",
+        "registration=token",
+        "registration=open",
+        "admins.password_hash",
+        "synapse.workers={}",
+        "web_client",
+        "admin_ui",
+        "turn",
+        "calls",
+        "bridges",
+        "mail",
+        "ddns",
+        "metrics",
+        "backup",
+    }
+)
+
+
+class Unusable(Error):
+    """There is no config, or nothing that one could be made of."""
+
+    status = USAGE
+
+
+def _directory(text: str) -> str:
+    if text in DIRECTORIES:
+        return text
+    if ":" in text:
+        return names.url(text)
+    hint = meant(text, DIRECTORIES)
+    message = (
+        f"expected {' or '.join(DIRECTORIES)} or an address that begins with https://, found {names.shown(text)}"
+    )
+    raise Mistakes([Mistake((), message, hint)])
+
+
+@dataclass(frozen=True)
+class Tls:
+    """Where certificates come from."""
+
+    mode: Literal["acme", "self-signed"] = "acme"
+
+
+@dataclass(frozen=True)
+class Acme:
+    """The certificate authority, which may be told an address to warn."""
+
+    email: Annotated[str, names.email] | None = None
+    directory: Annotated[str, _directory] = "letsencrypt"
+    challenge: Literal["http-01"] = "http-01"
+
+    @property
+    def url(self) -> str:
+        """Give the directory's address, which may have been named by a word."""
+        return DIRECTORIES.get(self.directory, self.directory)
+
+
+@dataclass(frozen=True)
+class Federation:
+    """Which other servers this one talks with, and how they find it."""
+
+    enabled: bool = True
+    delegation: Literal["well-known"] = "well-known"
+    allow: tuple[Annotated[str, names.remote_server], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.allow and not self.enabled:
+            message = "nobody is let in while federation.enabled is false"
+            raise Mistakes([Mistake(("allow",), message, "remove the list or write enabled: true")])
+
+
+@dataclass(frozen=True)
+class Admin:
+    """An administrator's account; without a password file a password is generated."""
+
+    name: Annotated[str, names.localpart]
+    password_file: Annotated[str, names.path] | None = None
+
+
+@dataclass(frozen=True)
+class Synapse:
+    """What is Synapse's own: settings passed on as they are, and how many processes."""
+
+    settings: Annotated[Mapping[str, Any], permitted] = FrozenDict()
+    workers: Literal["auto", "none"] = "auto"
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "settings", FrozenDict(self.settings))  # so that it can be hashed
+
+
+def _distinct(admins: tuple[Admin, ...]) -> tuple[Admin, ...]:
+    seen: set[str] = set()
+    twice = []
+    for index, admin in enumerate(admins):
+        if admin.name in seen:
+            twice.append(Mistake((index, "name"), f"{admin.name} is listed twice", "remove one of the two"))
+        seen.add(admin.name)
+    if twice:
+        raise Mistakes(twice)
+    return admins
+
+
+@dataclass(frozen=True)
+class Config:
+    """The whole file. `hostname` is never empty: what is left out is matrix.SERVER_NAME."""
+
+    server_name: Annotated[str, names.server_name]
+    hostname: Annotated[str, names.hostname] = ""
+    database: Literal["postgres"] = "postgres"
+    tls: Tls = Tls()
+    acme: Acme = Acme()
+    federation: Federation = Federation()
+    registration: Literal["closed"] = "closed"
+    admins: Annotated[tuple[Admin, ...], _distinct] = ()
+    synapse: Synapse = Synapse()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "hostname", self.hostname or f"matrix.{self.server_name}")
+        mistakes = []
+        for index, admin in enumerate(self.admins):
+            try:
+                names.user_id(admin.name, self.server_name)
+            except ValueError as error:
+                mistakes.append(Mistake(("admins", index, "name"), str(error)))
+        if mistakes:
+            raise Mistakes(mistakes)
+
+
+def decode(text: str | bytes, file: str) -> Config:
+    """Read the text of a config, or raise one `ConfigError` with all its mistakes; `file` is for messages."""
+    return yamlfile.decode(text, file, Config, LATER)
+
+
+def load(path: Path) -> Config:
+    """Read the config file, or say what to do where it is missing or can't be read."""
+    try:
+        if path.exists() and not path.is_file():
+            raise Unusable(f"{path} is not a file.", hint=f"move it away, then: {_init(path)}")
+        with path.open("rb") as file:
+            raw = file.read(yamlfile.MOST_BYTES + 1)
+    except FileNotFoundError:
+        raise Unusable(f"There is no {path} yet.", hint=_init(path)) from None
+    except OSError as error:
+        raise Unusable(
+            f"{path} can't be read: {error.strerror}.", hint="run this as root, or mend the disk"
+        ) from None
+    return decode(raw, str(path))
+
+
+def write_first(
+    server_name: str,
+    email: str | None = None,
+    admin: str | None = None,
+    tls: Literal["acme", "self-signed"] = "acme",
+) -> str:
+    """Give the text of a new config.yaml: what has no default, and comments on what else there is.
+
+    Raises `Unusable` with every value that can't stand in it, so that a run without a terminal hears of all at once.
+    """
+    wrong = []
+    for key, check, value in (
+        ("server_name", names.server_name, server_name),
+        ("email", names.email, email),
+        ("admin", names.localpart, admin),
+    ):
+        try:
+            if value is not None:
+                check(value)
+        except ValueError as error:
+            wrong.append(f"{key}: {error}")
+    if wrong:
+        raise Unusable("\n".join(wrong), hint="matrix-baremetal init --help")
+    return _FIRST.format(
+        server_name=_quoted(server_name),
+        tls="" if tls == "acme" else f"\ntls:\n  mode: {tls}\n",
+        email=f"  email: {_quoted(email)}" if email else "  # email: admin@example.org",
+        admin=f"\nadmins:\n  - name: {_quoted(admin)}\n" if admin else "",
+    )
+
+
+def _init(path: Path) -> str:
+    return (
+        "matrix-baremetal init"
+        if str(path) == DEFAULT
+        else f"matrix-baremetal --config {shlex.quote(str(path))} init"
+    )
+
+
+def _quoted(text: str) -> str:
+    # Single quotes hold any text without a quote or a line's end, and no checked name has either.
+    return f"'{text}'"
+
+
+DEFAULT = "/etc/matrix-baremetal/config.yaml"
+
+_FIRST = """\
+# What this Matrix server is. After a change:  matrix-baremetal plan  shows what it means,
+# and  matrix-baremetal apply  makes it so. All keys are described in matrix-baremetal.yaml(5).
+
+# The part after the colon in @alice:example.org. It can NEVER change: users, rooms and other servers know this
+# machine by it. Moving to another name means beginning anew.
+server_name: {server_name}
+
+# Where Synapse answers, if not at matrix.<server_name>. It may equal server_name.
+# hostname: matrix.example.org
+{tls}
+# The certificate authority's (Let's Encrypt, unless directory names another) may warn at this address.
+acme:
+{email}
+{admin}
+# Whom to talk with: everyone, unless servers are listed here.
+# federation:
+#   allow: [matrix.org]
+
+# Anything of Synapse's own configuration goes below synapse.settings and is passed on as it is.
+# synapse:
+#   settings:
+#     max_upload_size: 100M
+"""

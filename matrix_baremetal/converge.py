@@ -1,0 +1,149 @@
+"""The loop: find, compare, make, look again. It knows neither components nor kinds of resource."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from matrix_baremetal.errors import Error, Pending
+from matrix_baremetal.host import Host
+from matrix_baremetal.manifest import Key, Manifest
+from matrix_baremetal.resources.resource import Difference, Resource
+
+Outcome = Literal["planned", "begun", "done", "pending", "deferred"]
+
+
+@dataclass(frozen=True)
+class Change:
+    """One thing that differs, and how far we are with it.
+
+    `action` is one of three, `verb` the word for a person; `kept` names the copy of a hand-made state that ours
+    replaced; `reason` says why it is pending, or waits for the first boot.
+    """
+
+    kind: str
+    name: str
+    title: str
+    action: Literal["create", "update", "remove"]
+    verb: str = ""
+    differences: tuple[Difference, ...] = ()
+    outcome: Outcome = "planned"
+    edited: bool = False
+    kept: tuple[str, ...] = ()
+    reason: str | None = None
+    seconds: float = 0.0
+
+    @property
+    def ended(self) -> bool:
+        """Whether this says how the change ended, not that it begins."""
+        return self.outcome in ("done", "pending", "deferred")
+
+
+def plan(resources: Sequence[Resource], host: Host, manifest: Manifest) -> Iterator[Change]:
+    """Yield what `converge` would change, in its order. Writes nothing."""
+    touched: list[str] = []
+    seen: dict[Key, int] = {}
+    for wanted in resources:
+        found = wanted.find(host)
+        if found is not None:
+            # A reader that is listed twice looks again only at what changes after its first turn.
+            found = found.stale_after(frozenset(touched[seen.get(wanted.key, 0) :]))
+        seen[wanted.key] = len(touched)
+        if found != wanted:
+            touched += wanted.paths
+            yield compared(wanted, found, manifest)
+    for orphan in manifest.orphans(resources):
+        yield removal(orphan)
+
+
+def converge(
+    resources: Sequence[Resource], host: Host, manifest: Manifest, *, whole: bool = True
+) -> Iterator[Change]:
+    """Bring the host to the state that the resources declare; each change is yielded as it begins and as it ends.
+
+    What was made before and is not among them is undone, unless they are not the `whole` of a site.
+    Whoever stops asking stops the run between two steps. Raises `Error` where a step fails, or leaves a state that
+    still differs; a `Pending` step is told and passed over, and what comes after it is made.
+    """
+    news = announced = False
+    for wanted in resources:
+        found = wanted.find(host)
+        if found == wanted:
+            news |= manifest.settle(wanted)
+            continue
+        change = compared(wanted, found, manifest)
+        if wanted.live and not host.live:
+            yield replace(change, outcome="deferred", reason="waits for the first boot")
+            continue
+        if not announced:
+            manifest.announce(resources)
+            manifest.write(host)
+            announced = True
+        yield replace(change, outcome="begun")
+        yield made(wanted, found, change, host, manifest)
+    for orphan in tuple(manifest.orphans(resources)) if whole else ():
+        news = True
+        yield replace(removal(orphan), outcome="begun")
+        yield removed(orphan, host, manifest)
+    if news or announced:
+        manifest.write(host)
+
+
+def made(wanted: Resource, found: Resource | None, change: Change, host: Host, manifest: Manifest) -> Change:
+    """Make one resource, and look again."""
+    began = time.monotonic()
+    kept = displaced(found, host, manifest)
+    try:
+        wanted.make(host, found)
+    except Pending as error:
+        return replace(change, outcome="pending", reason=error.message, seconds=time.monotonic() - began)
+    again = wanted.find(host)
+    if again != wanted:
+        rows = "; ".join(f"{d.field} is {d.before or 'not there'}, not {d.after}" for d in wanted.differences(again))
+        raise Error(f"{wanted.title} was made and is still not as it should be: {rows}", hint="matrix-baremetal plan")
+    manifest.settle(wanted)
+    return replace(change, outcome="done", kept=kept, seconds=time.monotonic() - began)
+
+
+def removed(orphan: Resource, host: Host, manifest: Manifest) -> Change:
+    """Undo one thing that nobody asks for any more."""
+    began = time.monotonic()
+    kept = displaced(orphan.find(host), host, manifest)
+    if orphan.undoable:
+        orphan.undo(host)
+    manifest.forget(orphan.key)
+    return replace(removal(orphan), outcome="done", kept=kept, seconds=time.monotonic() - began)
+
+
+def displaced(found: Resource | None, host: Host, manifest: Manifest) -> tuple[str, ...]:
+    """Keep aside what a person made of a thing, before ours replaces it."""
+    if found is None or manifest.ours(found):
+        return ()
+    return tuple(kept for path in found.editable if (kept := host.displace(path)))
+
+
+def compared(wanted: Resource, found: Resource | None, manifest: Manifest) -> Change:
+    """The difference between what is and what should be."""
+    return Change(
+        *wanted.key,
+        title=wanted.title,
+        action="create" if found is None else "update",
+        verb=wanted.verb(found),
+        differences=wanted.differences(found),
+        edited=found is not None and bool(found.editable) and not manifest.ours(found),
+    )
+
+
+def removal(orphan: Resource) -> Change:
+    """What becomes of a thing that nobody asks for any more; what holds data stays, and is only forgotten."""
+    return Change(*orphan.key, title=orphan.title, action="remove", verb="remove" if orphan.undoable else "forget")
+
+
+def ensure(resources: Sequence[Resource], host: Host) -> None:
+    """Make what is missing of things that no config declares, such as an account that a command asks for."""
+    for wanted in resources:
+        found = wanted.find(host)
+        if found != wanted and (host.live or not wanted.live):
+            wanted.make(host, found)

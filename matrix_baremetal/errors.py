@@ -1,0 +1,61 @@
+"""What an operator can cause or mend: one sentence, where, and the next step.
+
+Anything that is not an `Error` is a bug and keeps its traceback. Only `cli` catches these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FAILED = 1
+USAGE = 2
+DIFFERS = 3
+
+
+class Error(Exception):
+    """Something went wrong that a person can understand and mend.
+
+    `message` is one sentence; `hint` is what to do next, best a command; `status` is the exit status.
+    """
+
+    status = FAILED
+
+    def __init__(self, message: str, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, order=True)
+class Problem:
+    """One mistake in a file that an operator wrote, with its place (line and column count from 1)."""
+
+    line: int
+    column: int
+    message: str
+    hint: str | None = None
+
+
+class ConfigError(Error):
+    """All mistakes of one file at once: an operator mends them in one go, not one a run."""
+
+    status = USAGE
+
+    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+        self.file = file
+        self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
+        lines = [
+            f"{file}:{p.line}:{p.column}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in self.problems
+        ]
+        super().__init__("\n".join(lines), hint=f"edit {file}, then run: matrix-baremetal plan")
+
+
+class Pending(Error):
+    """A thing that can't be had yet through no fault of this machine; the rest goes on and a timer tries again."""
+
+    status = DIFFERS
+
+
+class Busy(Error):
+    """Another run holds the lock."""

@@ -1,0 +1,144 @@
+"""What this machine is. Read once from the host and handed to the site, so that components stay pure.
+
+The only importer of psutil.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, replace
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.host import Host
+from matrix_baremetal.resources.packages import installed
+from matrix_baremetal.resources.postgres import query
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Postgres cluster of Debian's (pg_lsclusters).
+
+    `shared` says that databases of others live in it, `tuned` that our settings are in it already.
+    """
+
+    version: str
+    name: str
+    port: int
+    shared: bool = False
+    tuned: bool = False
+
+    @property
+    def unit(self) -> str:
+        """Its systemd unit."""
+        return f"postgresql@{self.version}-{self.name}.service"
+
+    @property
+    def drop_in(self) -> str:
+        """Where our settings for it go: Debian's postgresql.conf includes the directory."""
+        return f"/etc/postgresql/{self.version}/{self.name}/conf.d/50-matrix-baremetal.conf"
+
+
+@dataclass(frozen=True)
+class Facts:
+    """The machine: `memory` in bytes, `nginx` as numbers, `python` as 3.11."""
+
+    release: int
+    architecture: str
+    memory: int
+    processors: int
+    python: str
+    nginx: tuple[int, ...]
+    ipv6: bool
+    cluster: Cluster | None
+
+
+def read(host: Host) -> Facts:
+    """Look at the host. Writes nothing, and works in a folder too, where the machine is the one that looks."""
+    import psutil
+
+    packages = installed(host)
+    release = re.search(r'^VERSION_ID="?(\d+)', host.text("/etc/os-release") or "", re.MULTILINE)
+    python = re.search(r"\d+\.\d+", host.target("/usr/bin/python3") or "")
+    return Facts(
+        release=int(release[1]) if release else 0,
+        architecture=host.processor,
+        memory=psutil.virtual_memory().total,
+        processors=psutil.cpu_count() or 1,
+        python=python[0] if python else "",
+        nginx=numbers(packages.get("nginx", "")),
+        ipv6=host.live and os.path.exists("/proc/net/if_inet6"),
+        cluster=cluster(host),
+    )
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A program that listens on a TCP port, and the systemd unit that it belongs to, as far as can be known."""
+
+    port: int
+    process: int | None
+    program: str
+    unit: str | None
+
+
+def listeners() -> tuple[Listener, ...]:
+    """Who listens on this machine now, each program and port once."""
+    import psutil
+
+    found = {}
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN:
+            pid = connection.pid
+            program = psutil.Process(pid).name() if pid and psutil.pid_exists(pid) else "another program"
+            found[connection.laddr.port, pid] = Listener(connection.laddr.port, pid, program, unit_of(pid))
+    return tuple(found.values())
+
+
+def unit_of(process: int | None) -> str | None:
+    """The systemd unit of a process, from its control group."""
+    try:
+        with open(f"/proc/{process}/cgroup") as file:
+            found = re.search(r"([^/\n]+\.(?:service|socket|scope))$", file.read(), re.MULTILINE)
+    except OSError:
+        return None
+    return found[1] if found else None
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """The numbers of a Debian version: 1.22.1-9+deb12u11 gives (1, 22, 1)."""
+    upstream = version.partition(":")[2] or version
+    return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[-+~]", upstream)[0]))
+
+
+def cluster(host: Host) -> Cluster | None:
+    """The cluster to use: the one that Synapse uses already, else the standard port's, else the newest."""
+    written = re.search(r"^    port: (\d+)$", host.text("/etc/matrix-synapse/homeserver.yaml") or "", re.MULTILINE)
+    used = int(written[1]) if written else 0
+    found = [
+        Cluster(version, name, port(host, version, name))
+        for version in host.names("/etc/postgresql")
+        for name in host.names(f"/etc/postgresql/{version}")
+        if version.isdigit() and host.node(f"/etc/postgresql/{version}/{name}/postgresql.conf")
+    ]
+    found.sort(key=lambda c: (c.port == used, host.node(c.drop_in) is not None, c.port == 5432, int(c.version)))
+    if not found:
+        return None
+    best = found[-1]
+    try:
+        others = bool(query(host, best.port, OTHERS, must=True))
+    except Error:
+        # It is down, or we may not ask (the unit that retries certificates can't become postgres): left alone.
+        others = True
+    return replace(best, shared=others, tuned=host.node(best.drop_in) is not None)
+
+
+OTHERS = """SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'
+AND coalesce(shobj_description(oid, 'pg_database'), '') <> 'made by matrix-baremetal';"""
+
+
+def port(host: Host, version: str, name: str) -> int:
+    """The port that a cluster's postgresql.conf names."""
+    text = host.text(f"/etc/postgresql/{version}/{name}/postgresql.conf") or ""
+    found = re.findall(r"^\s*port\s*=\s*(\d+)", text, re.MULTILINE)
+    return int(found[-1]) if found else 5432

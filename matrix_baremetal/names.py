@@ -1,0 +1,202 @@
+"""What names, addresses and paths may look like: allow-lists, each a function from a text to the text to use.
+
+Pure and free of imports from the package, so a prompt, the config and a CSV of users share one set of rules. Every
+check raises `ValueError` with one sentence that says what is wrong and what to write. They are stricter than the
+standards where a value ends up in nginx, SQL, systemd or a command line: what no rule lets in needs no quoting there.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import unicodedata
+
+LONGEST_SERVER_NAME = 230  # Matrix spec, appendix "Server Name": longer names don't fit into a user id
+LONGEST_HOSTNAME = 253  # RFC 1035
+LONGEST_USER_ID = 255  # Matrix spec, appendix "User Identifiers"; Synapse's MAX_USERID_LENGTH
+LONGEST_EMAIL = 254  # RFC 5321
+LONGEST_PATH = 4095  # PATH_MAX less its end
+
+_LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
+_LOCALPART = re.compile(r"[a-z0-9][a-z0-9._=+-]*")
+_GUEST = re.compile(r"[0-9]+")
+_MAILBOX = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
+_URL = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]{1,5})?((/[A-Za-z0-9._~+=,:-]*)*)")
+_PATH = re.compile(r"[A-Za-z0-9._/+@:-]+")
+
+
+def shown(text: str, most: int = 40) -> str:
+    """Quote somebody else's text for a message: one line, no control characters, not long.
+
+    A config may hold terminal escapes or a right-to-left override; a message must not pass them on.
+    """
+    cut = text if len(text) <= most else text[: most - 1] + "…"
+    return '"' + "".join(char if char.isprintable() else f"\\u{ord(char):04x}" for char in cut) + '"'
+
+
+def server_name(text: str) -> str:
+    """Check the part after the colon in @alice:example.org, in the form that never has to change.
+
+    Rules: Matrix spec, appendix "Server Name", less ports and addresses (a certificate and delegation need a name),
+    and lower case only, for servers compare names byte by byte.
+    """
+    return _domain(text, "a server name", LONGEST_SERVER_NAME)
+
+
+def hostname(text: str) -> str:
+    """Check a name in the DNS that nginx answers to and that gets a certificate (RFC 1123)."""
+    return _domain(text, "a host name", LONGEST_HOSTNAME)
+
+
+def remote_server(text: str) -> str:
+    """Check another server's name, which may have a port or be an address: we don't choose it."""
+    host, colon, port = text.rpartition(":") if re.search(r":[0-9]+\Z", text) else (text, "", "")
+    if colon and not 1 <= int(port[:6]) <= 65535:
+        raise ValueError(f"the port in {shown(text)} is not between 1 and 65535")
+    if not _is_address(host.removeprefix("[").removesuffix("]")):
+        server_name(host)
+    return text
+
+
+def email(text: str) -> str:
+    """Check an e-mail address as certificate authorities take them: no quoted parts, no comments, no display name.
+
+    A subset of RFC 5321. The domain is made lower case, the mailbox is left alone: its case may matter.
+    """
+    mailbox, at, domain = text.rpartition("@")
+    if not at:
+        raise ValueError(f"{shown(text)} is no e-mail address; write it like admin@example.org")
+    if not _MAILBOX.fullmatch(mailbox) or len(mailbox) > 64 or len(text) > LONGEST_EMAIL:
+        raise ValueError(
+            f"{shown(text)} is no e-mail address that can be used here; before the @ write letters, digits, dots, "
+            "+, - and _ only, at most 64"
+        )
+    return f"{mailbox}@{hostname(domain.lower())}"
+
+
+def localpart(text: str) -> str:
+    """Check the part before the colon in @alice:example.org for a new user.
+
+    Rules: Matrix spec, appendix "User Identifiers" (historical ids aren't allowed); Synapse's own: a leading
+    underscore is for bridges, digits alone are for guests; and ours: no slash, and a letter or digit first, for
+    a name becomes an argument and part of a file's name.
+    """
+    if not text:
+        raise ValueError("a user name can't be empty; write one like alice")
+    if text.startswith("@") or ":" in text:
+        raise ValueError(f"{shown(text)} is a whole Matrix id; write only what is between @ and the colon")
+    if text != text.lower() and _LOCALPART.fullmatch(text.lower()):
+        raise ValueError(f"a user name is lower case; write {shown(text.lower(), 255)}")
+    if text.startswith("_"):
+        raise ValueError("a user name can't begin with an underscore; those names are for bridges")
+    if not _LOCALPART.fullmatch(text):
+        raise ValueError(
+            f"{shown(text)} is no user name; write lower case letters, digits and . _ = - + "
+            "only, a letter or digit first"
+        )
+    if _GUEST.fullmatch(text):
+        raise ValueError(f"{shown(text)} is a number, which Synapse keeps for guests; add a letter")
+    if len(text) > LONGEST_USER_ID - len("@:a.b"):
+        raise ValueError(f"a user name of {len(text)} characters is too long for a Matrix id")
+    return text
+
+
+def user_id(name: str, server: str) -> str:
+    """Join a checked user name and server name into a Matrix id, which has a length of its own (255)."""
+    joined = f"@{name}:{server}"
+    if len(joined) > LONGEST_USER_ID:
+        raise ValueError(f"{shown(joined)} has {len(joined)} characters, and a Matrix id at most {LONGEST_USER_ID}")
+    return joined
+
+
+def url(text: str) -> str:
+    """Check a web address that a program is given: https, a host, a path; no user, query, fragment or "..".
+
+    Plain http is refused even to this machine: what we fetch so (an ACME directory) decides whom we trust.
+    ".." is refused because certbot names a folder by host and path.
+    """
+    if text.lower().startswith("http://"):
+        raise ValueError("http:// is not encrypted; write an address that begins with https://")
+    found = _URL.fullmatch(text)
+    if not found or len(text) > 2000 or {".", ".."} & set(text.split("/")):
+        raise ValueError(f"{shown(text)} is no usable web address; write it like https://acme.example.org/directory")
+    labels = found[1].lower().split(".")
+    port = int((found[2] or ":443")[1:])
+    if not all(_LABEL.fullmatch(label) for label in labels) or not 1 <= port <= 65535:
+        raise ValueError(f"{shown(text)} has no valid host name and port; write it like https://acme.example.org/")
+    return text
+
+
+def path(text: str) -> str:
+    """Check an absolute path made of characters that mean nothing to a shell, nginx, systemd or SQL."""
+    if not text.startswith("/"):
+        raise ValueError(f"{shown(text)} is no absolute path; begin it with /")
+    if ".." in text.split("/"):
+        raise ValueError(f"{shown(text)} goes up with ..; write the path that is meant")
+    if not _PATH.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no usable path; write letters, digits and . _ / + @ : - only")
+    if len(text) > LONGEST_PATH or any(len(part) > 255 for part in text.split("/")):
+        raise ValueError(f"{shown(text)} is longer than a path can be")
+    return text
+
+
+def _domain(text: str, what: str, longest: int) -> str:
+    bare = text.lower().removesuffix(".")
+    if not text:
+        raise ValueError(f"{what} can't be empty; write one like example.org")
+    if len(text) > longest:
+        raise ValueError(f"{what} has at most {longest} characters, this one has {len(text)}")
+    if "://" in text:
+        raise ValueError(
+            f"{what} is no web address; leave out {shown(text.partition('://')[0] + '://')} and any path"
+        )
+    if _is_address(text.removeprefix("[").partition("]")[0]) or _is_address(text.partition(":")[0]):
+        raise ValueError(f"{what} can't be an IP address, for certificates and delegation need a name")
+    if re.fullmatch(r"[^:]+:[0-9]+", text):
+        raise ValueError(f"{what} has no port; write {shown(bare.partition(':')[0])}")
+    if not text.isascii():
+        raise ValueError(_international(text, what))
+    if "_" in text and _plain_domain(bare.replace("_", "-")):
+        raise ValueError(
+            f"{what} has no underscore, for no certificate could name it; write a hyphen or leave it out"
+        )
+    if not _plain_domain(bare):
+        raise ValueError(
+            f"{shown(text)} can't be {what}; write parts of letters, digits and inner hyphens, at most 63 each, "
+            "with dots between them"
+        )
+    if text.endswith("."):
+        raise ValueError(f"{what} doesn't end with a dot; write {shown(bare, longest)}")
+    if text != bare:
+        raise ValueError(f"{what} is lower case; write {shown(bare, longest)}")
+    if "." not in text:
+        raise ValueError(
+            f"{shown(text)} has no dot, and {what} is a name that other machines can find; write all of it"
+        )
+    if text.rpartition(".")[2].isdigit():
+        raise ValueError(f"{shown(text)} ends with a number, which no name in the DNS does; write the whole name")
+    return text
+
+
+def _plain_domain(text: str) -> bool:
+    return all(_LABEL.fullmatch(label) for label in text.split("."))
+
+
+def _international(text: str, what: str) -> str:
+    # Punycode by hand: Python's "idna" codec is that of 2003, which turns ß into ss, another domain.
+    labels = unicodedata.normalize("NFC", text.lower()).removesuffix(".").split(".")
+    if all(
+        label and all(unicodedata.category(char)[0] in "LMN" or char == "-" for char in label) for label in labels
+    ):
+        wire = [label if label.isascii() else "xn--" + label.encode("punycode").decode() for label in labels]
+        if _plain_domain(".".join(wire)):
+            return f"{what} is written as the DNS has it; write {shown('.'.join(wire), LONGEST_HOSTNAME)}"
+    return f"{shown(text)} can't be {what}; write letters a to z, digits, hyphens and dots only"
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True

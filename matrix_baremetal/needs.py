@@ -1,0 +1,89 @@
+"""What a component may need of another, without knowing it: a database, a name, a vhost, a setting, a port."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+
+@dataclass(frozen=True)
+class Database:
+    """A Postgres database of this name, owned by the role of this name, which the system user of this name is."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Domain:
+    """A DNS name that a certificate is needed for."""
+
+    name: str
+
+
+@dataclass(frozen=True)
+class Proxy:
+    """Pass requests for what is below these paths on to a port of this machine, as they came; nothing else."""
+
+    paths: tuple[str, ...]
+    port: int
+    body_size: int | None = None
+    timeout: int = 60
+
+
+@dataclass(frozen=True)
+class Document:
+    """Answer a path with a small JSON file that any website's script may read (CORS)."""
+
+    path: str
+    file: str
+
+
+@dataclass(frozen=True)
+class VHost:
+    """What a name answers over HTTPS; all that is not listed is 404."""
+
+    domain: str
+    locations: tuple[Proxy | Document, ...]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """A top-level key of Synapse's homeserver.yaml."""
+
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True)
+class Port:
+    """A TCP port that something of ours listens on: `unit` may hold it, anybody else is in the way."""
+
+    number: int
+    unit: str
+
+
+Need = Database | Domain | VHost | Setting | Port
+N = TypeVar("N", Database, Domain, VHost, Setting, Port)
+
+
+@dataclass(frozen=True)
+class Needs:
+    """All that the components of a site need, in their order."""
+
+    everything: tuple[Need, ...]
+
+    def of(self, kind: type[N]) -> tuple[N, ...]:
+        """The needs of one kind."""
+        return tuple(need for need in self.everything if isinstance(need, kind))
+
+    def vhosts(self) -> tuple[VHost, ...]:
+        """One vhost a name: what several components want of the same name is put together."""
+        domains = dict.fromkeys(vhost.domain for vhost in self.of(VHost))
+        return tuple(
+            VHost(domain, tuple(loc for vhost in self.of(VHost) if vhost.domain == domain for loc in vhost.locations))
+            for domain in domains
+        )
+
+    def domains(self) -> tuple[str, ...]:
+        """The names that need a certificate, each once."""
+        return tuple(dict.fromkeys(domain.name for domain in self.of(Domain)))

@@ -1,0 +1,64 @@
+"""What we ask of the network: this machine's own homeserver, and whether a name resolves.
+
+Kept apart from `host` so that start-up does not pay for http.client, and in one place so that a test can answer.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP status and the JSON object that came with it; status 0 says that nobody answered."""
+
+    status: int
+    data: dict[str, Any]
+
+    @property
+    def error(self) -> str:
+        """The server's own sentence, where it gave one (Matrix's standard error response)."""
+        return str(self.data.get("error") or f"status {self.status}" if self.status else "nobody answers")
+
+
+class Net:
+    """The real network."""
+
+    def ask(
+        self,
+        method: str,
+        port: int,
+        path: str,
+        body: dict[str, Any] | None = None,
+        token: str | None = None,
+        timeout: float = 20,
+    ) -> Answer:
+        """Ask a service on the loopback address; a connection that fails or hangs is an answer with status 0."""
+        import http.client
+
+        headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        try:
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
+            response = connection.getresponse()
+            raw = response.read()
+        except (OSError, http.client.HTTPException):
+            return Answer(0, {})
+        finally:
+            connection.close()
+        try:
+            data = json.loads(raw or b"{}")
+        except ValueError:
+            data = {}
+        return Answer(response.status, data if isinstance(data, dict) else {})
+
+    def resolves(self, name: str) -> bool:
+        """Whether a name has any address."""
+        import socket
+
+        try:
+            return bool(socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM))
+        except OSError:
+            return False

@@ -1,0 +1,170 @@
+"""What must be true before the first change. All that is wrong is said at once, and nothing has been touched."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.facts import Listener, listeners
+from matrix_baremetal.host import Host
+from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.needs import Needs, Port
+from matrix_baremetal.site import Site
+
+MB = 1024 * 1024
+MADE_BY_US = "# Written by matrix-baremetal"
+# What an install puts there, measured on Debian 12 and 13, times 1.2.
+SPACE = {"/opt": 450 * MB, "/var/lib": 250 * MB}
+
+
+@dataclass(frozen=True)
+class Obstacle:
+    """Something in the way: one sentence, and how to get it out of the way."""
+
+    message: str
+    hint: str
+
+
+class Refused(Error):
+    """Preflight found obstacles; each has its own hint."""
+
+    def __init__(self, obstacles: list[Obstacle]) -> None:
+        self.obstacles = tuple(obstacles)
+        super().__init__("\n".join(f"{o.message}\n    → {o.hint}" for o in obstacles), hint="nothing was changed")
+
+
+def check_machine(host: Host) -> None:
+    """Whether this is a machine that we work on at all; before the config is asked for or read.
+
+    Raises `Refused`.
+    """
+    refuse([*machine(host)])
+
+
+def check(site: Site, needs: Needs, host: Host, manifest: Manifest) -> None:
+    """Whether `apply` can begin. Raises `Refused` with all that is in the way."""
+    if not host.live:
+        refuse([*permanence(site, host, manifest)])
+        return
+    refuse(
+        [
+            *machine(host),
+            *permanence(site, host, manifest),
+            *another(host),
+            *postgres(site),
+            *ports(needs, listeners()),
+            *web_server(needs, host),
+            *space(host, site),
+        ]
+    )
+
+
+def refuse(obstacles: list[Obstacle]) -> None:
+    """Raise `Refused` where there is anything."""
+    if obstacles:
+        raise Refused(obstacles)
+
+
+def machine(host: Host) -> Iterator[Obstacle]:
+    """Root, Debian 12 or 13, systemd, and a processor that there are wheels for."""
+    if not host.superuser:
+        yield Obstacle("this needs root", "run it with sudo")
+    release = dict(re.findall(r'^(\w+)="?([^"\n]*)', host.text("/etc/os-release") or "", re.MULTILINE))
+    if release.get("ID") != "debian" or release.get("VERSION_ID") not in ("12", "13"):
+        name = release.get("PRETTY_NAME", "an unknown system")
+        yield Obstacle(f"this is {name}; only Debian 12 and 13 are supported", "use a machine with Debian 13")
+    if host.node("/run/systemd/system") is None:
+        yield Obstacle("systemd does not run here (a container?)", "use a machine or container that boots systemd")
+    processor = host.processor
+    if processor not in ("x86_64", "aarch64"):
+        yield Obstacle(
+            f"there are no builds of Synapse for the processor {processor}, only for x86_64 and aarch64",
+            "use a 64-bit machine, or render the config for one: matrix-baremetal render DIR",
+        )
+
+
+def permanence(site: Site, host: Host, manifest: Manifest) -> Iterator[Obstacle]:
+    """The server name is in every user's and every room's address: it can't change, with the manifest lost or not."""
+    written = re.search(r"^server_name: (\S+)$", host.text("/etc/matrix-synapse/homeserver.yaml") or "", re.MULTILINE)
+    old, new = manifest.server_name or (written[1] if written else None), site.config.server_name
+    if old not in (None, new):
+        yield Obstacle(
+            f"this homeserver is {old} and can't become {new}: the name is part of every account and every room",
+            f"set server_name: {old} in the config; another name needs another machine",
+        )
+
+
+def another(host: Host) -> Iterator[Obstacle]:
+    """A Synapse that somebody else set up is not taken over: its key, its database and its files are theirs."""
+    written = host.text("/etc/matrix-synapse/homeserver.yaml")
+    keys = [name for name in host.names("/etc/matrix-synapse") if name.endswith(".signing.key")]
+    if (written is not None and MADE_BY_US not in written) or keys:
+        yield Obstacle(
+            f"there is another Synapse here, with /etc/matrix-synapse/{keys[0] if keys else 'homeserver.yaml'}",
+            "keep it, or move /etc/matrix-synapse and /var/lib/matrix-synapse away if it is not needed any more",
+        )
+
+
+def postgres(site: Site) -> Iterator[Obstacle]:
+    """Synapse's minimum, before anything changes."""
+    cluster, least = site.facts.cluster, site.versions.synapse.postgres
+    if cluster is None:
+        yield Obstacle("there is no Postgres cluster on this machine", "apt install postgresql; pg_lsclusters")
+    elif int(cluster.version) < least:
+        yield Obstacle(
+            f"Synapse {site.versions.synapse.version} needs Postgres {least}; this machine's is {cluster.version}",
+            f"pg_upgradecluster {cluster.version} {cluster.name}",
+        )
+
+
+def ports(needs: Needs, listening: Iterable[Listener]) -> Iterator[Obstacle]:
+    """Nobody else listens where we are going to."""
+    wanted = {port.number: port.unit for port in needs.of(Port)}
+    for listener in listening:
+        if listener.port in wanted and listener.unit != wanted[listener.port]:
+            unit, process = listener.unit, f"process {listener.process}"
+            by = f"{listener.program} ({process}{', ' + unit if unit else ''})"
+            yield Obstacle(
+                f"port {listener.port} is in use by {by}",
+                f"systemctl disable --now {unit}" if unit and unit.endswith(".service") else f"stop {process}",
+            )
+
+
+def web_server(needs: Needs, host: Host) -> Iterator[Obstacle]:
+    """nginx's present config is sound, and no site of somebody else's has one of our names."""
+    from matrix_baremetal.components.nginx import CONFIG
+
+    if host.node("/usr/sbin/nginx") is None:
+        return
+    dump = host.run("nginx", "-T", ok=range(256))
+    if dump.status and not host.node(CONFIG):
+        yield Obstacle(f"nginx's present config is broken: {dump.last_words}", "mend it, then check with: nginx -t")
+        return
+    ours = set(needs.domains())
+    for file, text in re.findall(
+        r"^# configuration file (\S+):\n(.*?)(?=^# configuration file |\Z)", dump.out, re.M | re.S
+    ):
+        plain = re.sub(r"#.*|[\"']", "", text)
+        names = {n for row in re.findall(r"(?:^|[{};])\s*server_name\s+([^;]+);", plain, re.M) for n in row.split()}
+        if file != CONFIG and (taken := sorted(names & ours)):
+            yield Obstacle(
+                f"{file} has a site for {', '.join(taken)} already",
+                f"take the name out of {file}, or use another `hostname` in the config",
+            )
+
+
+def space(host: Host, site: Site) -> Iterator[Obstacle]:
+    """Room for what is about to come; only where Synapse isn't there yet."""
+    if host.node(f"/opt/matrix-baremetal/synapse/{site.versions.synapse.version}"):
+        return
+    # Where both are on one file system, it has to hold both.
+    together = host.free("/opt") == host.free("/var/lib")
+    for place, need in {"/opt": sum(SPACE.values())}.items() if together else SPACE.items():
+        free = host.free(place)
+        if free < need:
+            yield Obstacle(
+                f"{place} has {free // MB} MB free and an install needs {need // MB} MB",
+                f"make room: du -xh {place} | sort -h | tail; apt clean",
+            )

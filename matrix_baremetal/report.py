@@ -1,0 +1,193 @@
+"""What people and programs read on stdout: the plan, the progress, the outcome. No decisions are taken here."""
+
+from __future__ import annotations
+
+import contextlib
+import difflib
+import json as json_module
+import os
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from matrix_baremetal.converge import Change
+from matrix_baremetal.resources.resource import Difference
+from matrix_baremetal.site import Site
+
+SIGNS = {"create": "+", "start": "+", "remove": "-", "forget": "-", "wait": " "}
+COLOURS = {"+": "32", "-": "31", "~": "33", "!": "33", "✓": "32", "✗": "31", "dim": "2", "bold": "1"}
+
+
+def coloured(text: str, colour: str) -> str:
+    """Text in a colour where stdout is a terminal and nobody asked for plain text (no-color.org)."""
+    if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        return text
+    return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+
+
+def document(data: Any) -> None:
+    """One JSON document on stdout."""
+    # Where that is no UTF-8, Python's way to write what it hasn't got is not JSON's.
+    print(json_module.dumps(data, indent=2, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
+
+
+def plan(site: Site, changes: Sequence[Change], *, json: bool, verbose: bool) -> None:
+    """The page that is read before anything changes."""
+    if json:
+        document({"server_name": site.config.server_name, "changes": [row(change) for change in changes]})
+        return
+    if not changes:
+        print(f"{site.config.server_name} is as its config says. There is nothing to do.")
+        return
+    print(f"What apply would change for {site.config.server_name}, in this order:\n")
+    for change in changes:
+        sign = SIGNS.get(change.verb, "~")
+        print(f"  {coloured(sign, sign)} {change.verb:<8} {change.title}{size(change)}")
+        for line in details(change, verbose=verbose):
+            print(f"      {line}")
+    print(f"\n{counted(changes)}. Nothing has been changed. To do it: matrix-baremetal apply")
+
+
+def size(change: Change) -> str:
+    """How long a new file is: its text is for -v."""
+    lines = next((d.after.count("\n") for d in change.differences if d.field == "content"), 0)
+    return coloured(f"  ({lines} lines)", "dim") if change.action == "create" and lines else ""
+
+
+def details(change: Change, *, verbose: bool) -> Iterator[str]:
+    """What differs, line by line; of a thing that isn't there yet only when asked for."""
+    if change.edited:
+        yield coloured("changed by hand; what is there now will be kept aside", "!")
+    if change.verb == "forget":
+        yield "it stays as it is, and is not looked after any more"
+    if change.action == "create" and not verbose:
+        return
+    for difference in change.differences:
+        if difference.field == "stale":
+            yield "what it reads has changed since it started"
+        elif change.verb not in ("start", "switch", "wait"):
+            yield from spelled(difference)
+
+
+def spelled(difference: Difference) -> Iterator[str]:
+    """One difference: a unified diff where there are lines, else both values."""
+    before, after = difference.before, difference.after
+    if "\n" not in before + after:
+        yield f"{difference.field}: {before} → {after}" if before else f"{difference.field}: {after}"
+        return
+    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
+    for line in list(lines)[2:]:
+        yield coloured(line, line[0]) if line[0] in "+-" else coloured(line, "dim")
+
+
+def counted(changes: Iterable[Change]) -> str:
+    """2 to create, 1 to restart."""
+    counts = Counter(change.verb for change in changes)
+    return ", ".join(f"{count} to {verb}" for verb, count in counts.items())
+
+
+def row(change: Change) -> dict[str, Any]:
+    """A change as JSON; its keys are a promise."""
+    return asdict(change) | {"differences": [asdict(difference) for difference in change.differences]}
+
+
+class Progress:
+    """Tells each change as it ends; on a terminal also which one is under way, and for how long."""
+
+    def __init__(self, *, quiet: bool, live: Live | None = None) -> None:
+        self.quiet = quiet
+        self.live = live
+
+    def tell(self, change: Change) -> Change:
+        """Say it, and pass it on."""
+        if not change.ended:
+            if self.live is not None:
+                self.live.show(f"{change.verb} {change.title}")
+        elif not self.quiet:
+            for line in told(change):
+                self.live.say(line) if self.live is not None else print(line, flush=True)
+        return change
+
+
+def told(change: Change) -> Iterator[str]:
+    """A change that ended, in lines."""
+    sign = "✓" if change.outcome == "done" else "!"
+    spent = f"{change.seconds:5.1f} s" if change.seconds >= 0.05 else "       "
+    yield f"  {coloured(sign, sign)} {spent}  {change.verb} {change.title}"
+    if change.reason:
+        yield f"             {change.outcome}: {change.reason}"
+    for kept in change.kept:
+        yield f"             what was there is kept: {kept}"
+
+
+class Live:
+    """The line at the bottom of a terminal that says what is under way and for how long, drawn by rich."""
+
+    def __init__(self) -> None:
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        columns = (SpinnerColumn(), TimeElapsedColumn(), TextColumn("{task.description}", markup=False))
+        self.drawing = Progress(*columns, transient=True)
+        self.task = self.drawing.add_task("look at this machine", total=None)
+
+    def show(self, text: str) -> None:
+        """Another thing is under way."""
+        self.drawing.remove_task(self.task)
+        self.task = self.drawing.add_task(text, total=None)
+
+    def say(self, line: str) -> None:
+        """Put a line above it."""
+        from rich.text import Text
+
+        self.drawing.console.print(Text.from_ansi(line), soft_wrap=True)
+
+
+@contextlib.contextmanager
+def progress(*, json: bool, quiet: bool) -> Iterator[Progress]:
+    """The progress of a run: drawn where a person watches, plain lines elsewhere, nothing with --json."""
+    if json or quiet or not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
+        yield Progress(quiet=quiet or json)
+        return
+    try:
+        live = Live()
+    except ImportError:
+        yield Progress(quiet=False)
+        return
+    with live.drawing:
+        yield Progress(quiet=False, live=live)
+
+
+def applied(site: Site, changes: Sequence[Change], *, json: bool, quiet: bool) -> None:
+    """How a run ended."""
+    pending = [change for change in changes if change.outcome == "pending"]
+    if json:
+        document(
+            {"server_name": site.config.server_name, "changes": [row(c) for c in changes], "pending": len(pending)}
+        )
+    elif not changes and not quiet:
+        print(f"{site.config.server_name} is as its config says. Nothing was changed.")
+    elif not quiet:
+        count = sum(change.outcome == "done" for change in changes)
+        seconds = sum(change.seconds for change in changes)
+        print(f"{count} {'change' if count == 1 else 'changes'} in {seconds:.1f} s.")
+    for change in pending if not json else ():
+        print(f"{change.title} is pending: {change.reason}.")
+        print("It is tried again by itself, or now by: matrix-baremetal apply")
+
+
+def rendered(paths: Sequence[str], *, json: bool, quiet: bool) -> None:
+    """What render wrote."""
+    if json:
+        document({"files": list(paths)})
+    elif not quiet:
+        print("\n".join(paths))
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns, two spaces apart."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
+    return "\n".join(
+        "  ".join(cell.ljust(width) for cell, width in zip(r, widths, strict=True)).rstrip() for r in rows
+    )

@@ -1,0 +1,34 @@
+"""System users and groups."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.host import Host
+from matrix_baremetal.resources.resource import Resource
+
+
+@dataclass(frozen=True)
+class SystemUser(Resource):
+    """A user and group of one name that our sysusers.d file declares (sysusers.d(5)); the package makes it too."""
+
+    live: ClassVar[bool] = True
+
+    user: str
+
+    @property
+    def title(self) -> str:
+        return f"system user {self.user}"
+
+    def find(self, host: Host) -> Self | None:
+        try:
+            host.uid(self.user)
+            host.gid(self.user)
+        except Error:
+            return None
+        return self
+
+    def make(self, host: Host, found: Self | None) -> None:
+        host.run("systemd-sysusers", "/usr/lib/sysusers.d/matrix-baremetal.conf")

@@ -1,0 +1,187 @@
+"""What only a Matrix homeserver has: a config that Synapse approves of, readiness, and accounts."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, Self
+from urllib.parse import quote
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.host import Host
+from matrix_baremetal.net import Answer
+from matrix_baremetal.resources.files import File
+from matrix_baremetal.resources.postgres import query
+from matrix_baremetal.resources.resource import Resource
+
+PORT = 8008
+CHECK = "/run/matrix-baremetal/check"
+CURE = "mend synapse.settings in /etc/matrix-baremetal/config.yaml, or the files in /etc/matrix-synapse/conf.d"
+
+
+@dataclass(frozen=True)
+class HomeserverConfig(File):
+    """homeserver.yaml, put in place only once Synapse itself has accepted it, as the user and with the
+    credentials that it will run with; the running server is not touched.
+
+    `unit` is the service whose credentials (`credentials`, as LoadCredential= writes them) the config names.
+    """
+
+    unit: str = field(default="", compare=False)
+    python: str = field(default="", compare=False)
+    credentials: tuple[str, ...] = field(default=(), compare=False)
+    more: tuple[str, ...] = field(default=(), compare=False)
+
+    def make(self, host: Host, found: Self | None) -> None:
+        if host.live:
+            self._check(host)
+        super().make(host, found)
+
+    def _check(self, host: Host) -> None:
+        # Credentials live in a directory named after the unit, so the candidate names that of the checking unit.
+        unit = f"{self.unit.removesuffix('.service')}-check.service"
+        candidate = self.content.replace(f"/run/credentials/{self.unit}/", f"/run/credentials/{unit}/")
+        host.mkdir(CHECK, 0o750, group=self.group)
+        host.write(f"{CHECK}/homeserver.yaml", candidate, 0o640, group=self.group)
+        configs = [word for path in (f"{CHECK}/homeserver.yaml", *self.more) for word in ("-c", path)]
+        result = host.run(
+            *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
+            *(f"--property={row}" for row in ("User=" + self.group, "ProtectSystem=strict", "PrivateTmp=yes")),
+            *(f"--property=LoadCredential={row}" for row in self.credentials),
+            *(self.python, "-B", "-m", "synapse.config", *configs, "--no-secrets-in-config"),
+            ok=range(256),
+            timeout=120,
+        )
+        host.remove_tree(CHECK)
+        if result.err.startswith("Failed to "):
+            raise Error(f"systemd would not run Synapse's check: {result.last_words}", hint="systemctl status dbus")
+        if result.status:
+            raise Error(
+                f"Synapse does not accept the new {self.path}, so the old one stays: {result.last_words}",
+                hint=CURE,
+            )
+
+
+@dataclass(frozen=True)
+class Homeserver(Resource):
+    """A homeserver that is ready: it has answered a request for which it must ask its database.
+
+    `/health`, `/versions` and the unit's state all look fine while Postgres is dead. An alias that nobody has is
+    looked up anew each time, and nothing limits its rate, unlike a login's.
+    """
+
+    live: ClassVar[bool] = True
+
+    server_name: str
+    unit: str = field(default="", compare=False)
+    ready: bool = True
+
+    @property
+    def title(self) -> str:
+        return f"until {self.server_name} answers"
+
+    def verb(self, found: Resource | None) -> str:
+        return "wait"
+
+    def find(self, host: Host) -> Self | None:
+        return replace(self, ready=answered(self._answer(host))) if host.live else None
+
+    def _answer(self, host: Host, timeout: float = 5) -> Answer:
+        alias = quote(f"#nobody-{secrets.token_hex(8)}:{self.server_name}", safe="")
+        return host.net.ask("GET", PORT, f"/_matrix/client/v3/directory/room/{alias}", timeout=timeout)
+
+    def make(self, host: Host, found: Self | None) -> None:
+        until = time.monotonic() + 120
+        while not answered(answer := self._answer(host)):
+            if time.monotonic() > until:
+                lines = host.run("journalctl", "-q", "-n", "12", "-o", "cat", "-u", self.unit, ok=range(256)).out
+                raise Error(
+                    f"the homeserver is not ready after two minutes ({answer.error}); its last lines are:\n{lines}",
+                    hint=f"journalctl -u {self.unit} -u 'postgresql*'",
+                )
+            time.sleep(0.1)
+
+
+def answered(answer: Answer) -> bool:
+    """Whether Synapse looked the alias up and found nothing, as only a sound one does."""
+    return answer.status == 404 and answer.data.get("errcode") == "M_NOT_FOUND"
+
+
+@dataclass(frozen=True)
+class Account(Resource):
+    """A user of the homeserver. The password is read when the account is made, and never afterwards.
+
+    With `invent` it is made up then, and kept in `password_file` for root to read.
+    """
+
+    live: ClassVar[bool] = True
+
+    user: str
+    admin: bool = False
+    database: str = field(default="", compare=False)
+    port: int = field(default=5432, compare=False)
+    secret_file: str = field(default="", compare=False)
+    password_file: str = field(default="", compare=False)
+    invent: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+
+    @property
+    def localpart(self) -> str:
+        """alice of @alice:example.org."""
+        return self.user[1:].partition(":")[0]
+
+    def find(self, host: Host) -> Self | None:
+        rows = query(host, self.port, FIND_USER, database=self.database, name=self.user)
+        return replace(self, admin=rows[0][0] == "1") if rows else None
+
+    def make(self, host: Host, found: Self | None) -> None:
+        if found is None:
+            register(host, self.localpart, self._password(host), self.admin, self.secret_file)
+        elif self.admin:
+            query(host, self.port, PROMOTE_USER, database=self.database, name=self.user)
+
+    def _password(self, host: Host) -> str:
+        if self.invent is not None and host.node(self.password_file) is None:
+            host.mkdir(self.password_file.rpartition("/")[0], 0o700)
+            host.write(self.password_file, self.invent(), 0o600)
+        text = host.text(self.password_file)
+        if not text or not text.strip("\r\n"):
+            raise Error(f"there is no password in {self.password_file}", hint=f"write one into {self.password_file}")
+        return text.strip("\r\n")
+
+
+# Columns that Synapse has had since its first years, so no account of our own is needed; it asks for `admin` anew
+# each time.
+FIND_USER = """SELECT admin FROM users WHERE name = :'name';"""
+PROMOTE_USER = """UPDATE users SET admin = 1 WHERE name = :'name';"""
+LIST_USERS = (
+    """SELECT name, admin, deactivated, creation_ts FROM users WHERE is_guest = 0 ORDER BY creation_ts, name;"""
+)
+
+
+def register(host: Host, localpart: str, password: str, admin: bool, secret_file: str) -> None:
+    """Make an account by Synapse's shared secret (its docs/admin_api/register_api.md): nonce, then an HMAC over it.
+
+    Raises `Error` with Synapse's own sentence.
+    """
+    path = "/_synapse/admin/v1/register"
+    secret = (host.text(secret_file) or "").strip()
+    nonce = str(host.net.ask("GET", PORT, path).data.get("nonce", ""))
+    parts = (nonce, localpart, password, "admin" if admin else "notadmin")
+    mac = hmac.new(secret.encode(), "\0".join(parts).encode(), hashlib.sha1).hexdigest()
+    body: dict[str, Any] = {"nonce": nonce, "username": localpart, "password": password, "admin": admin, "mac": mac}
+    answer = host.net.ask("POST", PORT, path, body, timeout=60)
+    if answer.status != 200:
+        raise Error(f"the homeserver made no account {localpart}: {answer.error}", hint="matrix-baremetal status")
+
+
+def users(host: Host, port: int, database: str) -> list[dict[str, Any]]:
+    """All accounts that are no guests, the oldest first."""
+    rows = query(host, port, LIST_USERS, database=database)
+    return [
+        {"user": name, "admin": admin == "1", "deactivated": gone == "1", "created": int(made)}
+        for name, admin, gone, made in rows
+    ]

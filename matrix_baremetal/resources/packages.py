@@ -1,0 +1,51 @@
+"""Debian packages."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from typing import ClassVar, Self
+
+from matrix_baremetal.host import Host
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.shell import Failed
+
+
+@dataclass(frozen=True)
+class Packages(Resource):
+    """Debian packages that are installed, whatever their version: apt and its owner decide about that."""
+
+    live: ClassVar[bool] = True
+
+    purpose: str
+    names: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        return f"packages for {self.purpose}"
+
+    def find(self, host: Host) -> Self | None:
+        there = installed(host)
+        return replace(self, names=tuple(name for name in self.names if name in there))
+
+    def make(self, host: Host, found: Self | None) -> None:
+        missing = [name for name in self.names if found is None or name not in found.names]
+        install = ("apt-get", "install", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600")
+        try:
+            host.run(*install, *missing, timeout=1800)
+        except Failed:
+            # A machine whose lists were never fetched, or are older than the archive.
+            host.run("apt-get", "update", "-q", timeout=600)
+            host.run(*install, *missing, timeout=1800)
+
+
+def installed(host: Host) -> dict[str, str]:
+    """The versions of the installed packages by name, from dpkg's own status file (deb822, see dpkg-query(1))."""
+    found = {}
+    for stanza in (host.text("/var/lib/dpkg/status") or "").split("\n\n"):
+        if re.search(r"^Status: \S+ ok installed$", stanza, re.MULTILINE):
+            name = re.match(r"Package: (\S+)", stanza)
+            version = re.search(r"^Version: (\S+)", stanza, re.MULTILINE)
+            if name and version:
+                found[name[1]] = version[1]
+    return found

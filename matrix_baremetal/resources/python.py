@@ -1,0 +1,211 @@
+"""Virtualenvs made from a lock file: every byte pinned by hash, wheels only, so no compiler is needed.
+
+Built beside, by uv (pip where uv can't be had), synced to disk, marked complete, then renamed: what has the final
+name is whole.
+"""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import ClassVar, Self
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.host import Host
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.shell import Failed
+
+MARK = "complete.json"
+WHEELS = "/usr/share/python-wheels"
+PIP = (
+    "--quiet",
+    "--no-cache-dir",
+    "--no-input",
+    "--disable-pip-version-check",
+    "--no-color",
+    "--progress-bar",
+    "off",
+)
+MISMATCH = ("DO NOT MATCH THE HASHES", "Hash mismatch")
+
+
+@dataclass(frozen=True)
+class Virtualenv(Resource):
+    """A virtualenv of Debian's Python. `pins` is a digest of the lock, `python` the interpreter's version, as 3.11.
+
+    `requirements` and `uv` are the texts of the lock files; `wheelhouse` a directory of wheels to use instead of
+    the network.
+    """
+
+    # With --root the interpreter of the machine at hand would be asked, not that of the folder.
+    live: ClassVar[bool] = True
+
+    path: str
+    pins: str = ""
+    python: str = ""
+    requirements: str = field(default="", compare=False, repr=False)
+    uv: str = field(default="", compare=False, repr=False)
+    wheelhouse: str | None = field(default=None, compare=False)
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        return (f"{self.path}/{MARK}",)
+
+    def find(self, host: Host) -> Self | None:
+        try:
+            mark = json.loads(host.text(f"{self.path}/{MARK}") or "")
+            return replace(self, pins=str(mark["pins"]), python=str(mark["python"]))
+        except (ValueError, KeyError, TypeError):
+            return None
+
+    def make(self, host: Host, found: Self | None) -> None:
+        parent, _, name = self.path.rpartition("/")
+        building, old = f"{parent}/.{name}.building", f"{parent}/.{name}.old"
+        for leftover in (building, f"{building}.cache", old):
+            host.remove_tree(leftover)
+        host.mkdir(building, 0o755)
+        try:
+            self._build(host, building)
+            relocate(host, building, self.path)
+            host.write(f"{building}/{MARK}", json.dumps({"pins": self.pins, "python": self.python}) + "\n", 0o644)
+            host.run("sync", "-f", str(host.path(building)))
+        except BaseException:
+            host.remove_tree(building)
+            host.remove_tree(f"{building}.cache")
+            raise
+        if host.node(self.path):
+            host.rename(self.path, old)
+        host.rename(building, self.path)
+        host.remove_tree(old)
+
+    def _build(self, host: Host, building: str) -> None:
+        lock = f"{building}/requirements.txt"
+        host.write(lock, self.requirements, 0o644)
+        try:
+            tool = fetch_uv(host, building, self.uv, self.interpreter, self.wheelhouse)
+            if tool is not None:
+                self._by_uv(host, tool, building, lock)
+                host.remove(tool)
+            else:
+                self._by_pip(host, building, lock)
+        except Failed as error:
+            raise self._explained(error) from None
+
+    def _by_uv(self, host: Host, tool: str, building: str, lock: str) -> None:
+        place, program = str(host.path(building)), str(host.path(tool))
+        # The cache beside the target, so that files are linked and nothing goes to a small /tmp or a foreign HOME.
+        common: tuple[str, ...] = (
+            "--no-config",
+            "--no-python-downloads",
+            "--no-managed-python",
+            "--no-progress",
+            "--color",
+            "never",
+        )
+        common += ("--quiet", "--cache-dir", f"{place}.cache", "--directory", "/")
+        source = ("--offline", "--no-index", "--find-links", self.wheelhouse) if self.wheelhouse else ()
+        host.run(
+            *(program, "venv", *common, "--no-project", "--relocatable", "--allow-existing"),
+            *("--python", self.interpreter, place),
+        )
+        host.run(
+            *(program, "pip", "install", *common, "--python", f"{place}/bin/python", "--system-certs"),
+            *("--require-hashes", "--no-deps", "--only-binary", ":all:", "--compile-bytecode"),
+            *("--link-mode", "hardlink", "--strict", *source, "-r", str(host.path(lock))),
+            timeout=1800,
+        )
+        host.remove_tree(f"{building}.cache")
+        # uv leaves its lock writable by everybody, whatever the umask.
+        host.remove(f"{building}/.lock")
+
+    def _by_pip(self, host: Host, building: str, lock: str) -> None:
+        place = str(host.path(building))
+        host.run(self.interpreter, "-I", "-m", "venv", "--without-pip", place, timeout=300)
+        host.run(
+            *(f"{place}/bin/python", "-I", debian_pip(host), "install", *PIP, *offline(self.wheelhouse)),
+            *("--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(host.path(lock))),
+            timeout=1800,
+        )
+
+    @property
+    def interpreter(self) -> str:
+        """Debian's Python by its full version: after a release upgrade the virtualenv must not start the next one."""
+        return f"/usr/bin/python{self.python}"
+
+    def _explained(self, error: Failed) -> Error:
+        words = error.result.last_words
+        if any(mark in error.result.err for mark in MISMATCH):
+            return Error(
+                f"a package is not the one that this release pins, so nothing was installed: {words}",
+                hint="check the package index or the wheel directory that this machine uses",
+            )
+        where = f"the wheel directory {self.wheelhouse}" if self.wheelhouse else "the package index"
+        return Error(
+            f"the virtualenv {self.path} could not be made from {where}: {words}",
+            hint="matrix-baremetal apply goes on from here once the cause is gone",
+        )
+
+    def undo(self, host: Host) -> None:
+        host.remove_tree(self.path)
+
+
+def fetch_uv(host: Host, place: str, lock: str, python: str, wheelhouse: str | None) -> str | None:
+    """Get uv by Debian's own pip, checked against its lock; None where it can't be had.
+
+    Its wheel holds one program, so it is taken out and run as it is. Raises where another hash arrives.
+    """
+    requirements, wheels = f"{place}/uv.txt", f"{place}/uv"
+    host.write(requirements, lock, 0o644)
+    host.mkdir(wheels, 0o755)
+    try:
+        host.run(
+            *(python, "-I", debian_pip(host), "download", *PIP, *offline(wheelhouse)),
+            *("--no-deps", "--only-binary", ":all:", "--require-hashes"),
+            *("-r", str(host.path(requirements)), "-d", str(host.path(wheels))),
+            timeout=600,
+        )
+    except Failed as error:
+        if any(mark in error.result.err for mark in MISMATCH):
+            raise
+        host.remove_tree(wheels)
+        return None
+    [wheel] = [name for name in host.names(wheels) if name.endswith(".whl")]
+    program = unpacked(host.path(f"{wheels}/{wheel}"))
+    host.remove_tree(wheels)
+    host.remove(requirements)
+    host.write(f"{place}/uv-program", program, 0o755)
+    return f"{place}/uv-program"
+
+
+def debian_pip(host: Host) -> str:
+    """pip as Debian ships it for virtualenvs (python3-pip-whl): a wheel that Python runs as it is."""
+    pips = [name for name in host.names(WHEELS) if name.startswith("pip-")]
+    if not pips:
+        raise Error("Debian's pip is not installed", hint="apt install python3-pip-whl")
+    return f"{WHEELS}/{pips[-1]}/pip"
+
+
+def offline(wheelhouse: str | None) -> tuple[str, ...]:
+    """pip's words for taking packages from a directory alone."""
+    return ("--no-index", "--find-links", wheelhouse) if wheelhouse else ()
+
+
+def unpacked(wheel: Path) -> bytes:
+    """The program in uv's wheel."""
+    with zipfile.ZipFile(wheel) as archive:
+        [name] = [name for name in archive.namelist() if name.endswith(".data/scripts/uv")]
+        return archive.read(name)
+
+
+def relocate(host: Host, old: str, new: str) -> None:
+    """Write the final path into the scripts that pip made, as the virtualenv is about to be renamed.
+
+    uv's are relocatable already; modules need nothing, as Python corrects their path when it loads them.
+    """
+    before, after = str(host.path(old)).encode(), new.encode()
+    for script in (*(f"{old}/bin/{name}" for name in host.names(f"{old}/bin")), f"{old}/pyvenv.cfg"):
+        node, data = host.node(script), host.read(script)
+        if node is not None and node.kind == "file" and data is not None and before in data[:4096] + data[-4096:]:
+            host.write(script, data.replace(before, after), node.mode)

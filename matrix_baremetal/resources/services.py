@@ -1,0 +1,185 @@
+"""systemd units: enabled, running, and running with what their files say now.
+
+No handlers and no notifications: a service is *stale* when the stamp of its last start names another digest of
+what it reads, or, where it was started by somebody else (a boot, a crash, a person), when a file that it reads is
+newer than its process. So a kill between writing a file and reloading its reader is repaired by the next run.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from dataclasses import dataclass, field, replace
+from typing import ClassVar, Self
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.host import Host
+from matrix_baremetal.resources.resource import Reader, Resource
+from matrix_baremetal.shell import Failed
+
+# Seconds: longer than a unit of ours may take itself (TimeoutStartSec=), as a new schema takes its time.
+START = 1900
+# Seconds: how soon a reload shows.
+TAKEN_UP = 10
+STAMPS = "/run/matrix-baremetal"
+# When it began: its main process, or the unit where it has none (a target, a timer).
+BEGAN = ("ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic")
+PROPERTIES = ("ActiveState", "UnitFileState", "NeedDaemonReload", "InvocationID", *BEGAN)
+
+
+@dataclass(frozen=True)
+class Service(Reader):
+    """A unit that runs, and starts at boot.
+
+    `reads` are the files and directories (of drop-ins) whose content it took at its start; with `reload` it takes
+    them again on `systemctl reload` with new workers, and says in `log` why it didn't; else it is restarted.
+    """
+
+    live: ClassVar[bool] = True
+
+    unit: str
+    reads: tuple[str, ...] = field(default=(), compare=False)
+    enabled: bool = True
+    active: bool = True
+    stale: bool = False
+    reload: bool = field(default=False, compare=False)
+    log: str = field(default="", compare=False)
+
+    @property
+    def title(self) -> str:
+        return self.unit
+
+    @property
+    def stamp(self) -> str:
+        """Where the digest of what it read at its last start is kept; gone after a boot, as the process is."""
+        return f"{STAMPS}/{self.unit}.stamp"
+
+    def find(self, host: Host) -> Self | None:
+        if not host.live:
+            return None
+        shown = properties(host, self.unit)
+        if shown.get("LoadState") == "not-found":
+            return None
+        active = shown["ActiveState"] in ("active", "reloading", "activating")
+        stale = active and bool(self.reads) and (shown["NeedDaemonReload"] == "yes" or self._stale(host, shown))
+        return replace(self, enabled=shown["UnitFileState"] in STARTS, active=active, stale=stale)
+
+    def verb(self, found: Resource | None) -> str:
+        if not isinstance(found, Service) or not found.active:
+            return "start"
+        if found.stale:
+            return "reload" if self.reload else "restart"
+        return "enable"
+
+    def staled(self) -> Self:
+        return replace(self, stale=True)
+
+    def _stale(self, host: Host, shown: dict[str, str]) -> bool:
+        invocation, _, digest = (host.text(self.stamp) or "").strip().partition(" ")
+        if invocation == shown["InvocationID"]:
+            return digest != content(host, self.reads)
+        began = next((int(shown[name]) for name in BEGAN if shown[name] not in ("", "0")), 0)
+        age = time.clock_gettime(time.CLOCK_MONOTONIC) - began / 1e6
+        return newest(host, self.reads) > time.time() - age
+
+    def make(self, host: Host, found: Self | None) -> None:
+        host.run("systemctl", "daemon-reload")
+        if self.enabled and not (found and found.enabled):
+            host.run("systemctl", "enable", "--quiet", self.unit)
+        if (verb := self.verb(found)) != "enable":
+            # Before the start: a file that changes while the process is starting makes it stale, not current.
+            digest = content(host, self.reads)
+            self._bring(host, verb)
+            self._remember(host, digest)
+
+    def _bring(self, host: Host, verb: str) -> None:
+        before = workers(host, self.unit) if verb == "reload" else ()
+        try:
+            host.run("systemctl", "reset-failed", self.unit, ok=(0, 1))
+            host.run("systemctl", verb, self.unit, timeout=START)
+        except Failed:
+            raise self._refused(host, verb) from None
+        if verb == "reload":
+            self._taken_up(host, before)
+
+    def _taken_up(self, host: Host, before: tuple[str, ...]) -> None:
+        """Wait for new workers: a reload returns before there are any, and succeeds where there never will be."""
+        until = time.monotonic() + TAKEN_UP
+        while not set(workers(host, self.unit)).difference(before):
+            if time.monotonic() > until:
+                raise self._refused(host, "reload")
+            time.sleep(0.02)
+
+    def _refused(self, host: Host, verb: str) -> Error:
+        told = host.run("journalctl", "-q", "-n", "12", "-o", "cat", "-u", self.unit, ok=range(256)).out
+        told += "\n".join((host.text(self.log) or "").splitlines()[-4:]) if self.log else ""
+        running = ", and runs on as it was" if verb == "reload" else ""
+        return Error(
+            f"{self.unit} would not {verb}{running}; its last lines are:\n{told.strip()}",
+            hint=f"journalctl -u {self.unit}",
+        )
+
+    def _remember(self, host: Host, digest: str) -> None:
+        invocation = properties(host, self.unit)["InvocationID"]
+        host.mkdir(STAMPS, 0o755)
+        host.write(self.stamp, f"{invocation} {digest}\n", 0o644)
+
+    @property
+    def undoable(self) -> bool:
+        # nginx, Postgres and certbot's timer were there before us, or serve others beside us.
+        return self.unit.startswith("matrix-")
+
+    def undo(self, host: Host) -> None:
+        host.run("systemctl", "disable", "--quiet", "--now", self.unit, ok=range(256))
+        host.remove(self.stamp)
+
+
+# What `systemctl is-enabled` calls a unit that a boot starts, directly or because another wants it.
+STARTS = ("enabled", "enabled-runtime", "static", "indirect", "generated", "alias")
+
+
+def workers(host: Host, unit: str) -> tuple[str, ...]:
+    """The processes that a unit's main process has started (proc(5), children)."""
+    main = host.run("systemctl", "show", "--property=MainPID", unit).out.strip().removeprefix("MainPID=")
+    return tuple((host.text(f"/proc/{main}/task/{main}/children") or "").split())
+
+
+def properties(host: Host, unit: str) -> dict[str, str]:
+    """What systemd knows of a unit, by property."""
+    shown = host.run("systemctl", "show", "--property=LoadState," + ",".join(PROPERTIES), unit).out
+    rows = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
+    return {name: rows.get(name, "") for name in ("LoadState", *PROPERTIES)}
+
+
+def files(host: Host, reads: tuple[str, ...]) -> list[str]:
+    """The files that these paths stand for: those of a directory one by one, links as themselves."""
+    found = []
+    for path in reads:
+        node = host.node(path)
+        if node is not None and node.kind == "directory":
+            found += [f"{path}/{name}" for name in host.names(path)]
+        else:
+            found.append(path)
+    return found
+
+
+def content(host: Host, reads: tuple[str, ...]) -> str:
+    """A digest of what these paths hold; a link counts with its target's name and content."""
+    digest = hashlib.sha256()
+    for path in files(host, reads):
+        data = host.read(path)
+        parts = (path, host.target(path) or "", "" if data is None else hashlib.sha256(data).hexdigest())
+        digest.update("\0".join(parts).encode() + b"\0")
+    return digest.hexdigest()[:32]
+
+
+def newest(host: Host, reads: tuple[str, ...]) -> float:
+    """When the last of these paths changed (seconds since 1970), links and their targets."""
+    times = [0.0]
+    for path in (*reads, *files(host, reads)):
+        node = host.node(path)
+        if node is not None:
+            times.append(node.changed)
+            if node.kind == "link" and host.path(path).exists():
+                times.append(host.path(path).stat().st_mtime)
+    return max(times)

@@ -1,0 +1,35 @@
+"""What most commands begin with: the config read, the machine looked at, and the declarations made of both."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from matrix_baremetal import components, config, facts, versions
+from matrix_baremetal.host import Host
+from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.needs import Needs
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.site import Site
+
+CONFIG = "/etc/matrix-baremetal/config.yaml"
+
+
+@dataclass(frozen=True)
+class Session:
+    """A host, the site that it should be, the resources that this means, and what was made before."""
+
+    host: Host
+    site: Site
+    needs: Needs
+    resources: tuple[Resource, ...]
+    manifest: Manifest
+
+
+def begin(root: str, file: str | None, wheelhouse: str | None = None) -> Session:
+    """Read all that a command needs. Raises `ConfigError` with every mistake of the config."""
+    host = Host(Path(root))
+    path = Path(file) if file else host.path(CONFIG)
+    site = Site(config.load(path), facts.read(host), versions.read(), wheelhouse)
+    manifest = Manifest.read(host)
+    return Session(host, site, components.needs(site), components.resources(site), manifest)
