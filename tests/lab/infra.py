@@ -1,0 +1,172 @@
+"""The pretend internet's services at 10.77.0.2: DNS, and pebble in the part of Let's Encrypt.
+
+They start with the first guest, outlive the command that started them, and end with `down`. Whoever calls holds the
+lock "lab".
+"""
+
+from __future__ import annotations
+
+import http.client
+import os
+import re
+import socket
+import ssl
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import authority, network, zone
+from .errors import LabError
+from .places import RUN, read_json, write_json, write_text
+from .programs import Process, call, daemon, wait_for
+
+HOME = RUN / "infra"
+ROOTS = RUN / "roots"
+_PEBBLE_PORT, _PEBBLE_MANAGEMENT = 14000, 15000
+_HERE = Path(__file__).parent
+# Certificates that pebble issues live this long unless a test wants others.
+VALIDITY = 90 * 86400
+
+
+def up() -> None:
+    """All services run after this; those that do already are left alone."""
+    network.up()
+    network.plug("infra", network.INFRA)
+    network.plug("client", network.CLIENT)
+    if not zone.FILE.exists():
+        zone.publish()
+    dns_start()
+    authority.found()
+    _keep_root("lab", authority.ROOT.read_text())
+    acme_start()
+
+
+def down() -> None:
+    """End the services; what they kept goes with RUN."""
+    for name in ("proxy", "pebble", "dns"):
+        _stop(name)
+
+
+def roots() -> list[Path]:
+    """The roots that somebody on the pretend internet trusts: the lab's own and that of every pebble so far.
+
+    Pebble makes a new root at each start. The real one's stays: what was issued before a restart must remain valid.
+    """
+    return sorted(ROOTS.glob("*.crt"))
+
+
+def _keep_root(name: str, pem: str) -> None:
+    path = ROOTS / f"{name}.crt"
+    if not path.exists() or path.read_text() != pem:
+        write_text(path, pem)
+
+
+def _running(name: str) -> Process | None:
+    known = Process.read(HOME / f"{name}.pid")
+    return known if known and known.alive else None
+
+
+def _stop(name: str) -> None:
+    running = _running(name)
+    if running:
+        running.kill()
+    (HOME / f"{name}.pid").unlink(missing_ok=True)
+
+
+def _start(name: str, *argv: str, inside: bool, env: Mapping[str, str] | None = None) -> None:
+    entered = ("nsenter", f"--net={network.namespace('infra')}", "--") if inside else ()
+    daemon([*entered, *argv], HOME / f"{name}.log", env).write(HOME / f"{name}.pid")
+
+
+def _answers(port: int) -> bool:
+    try:
+        socket.create_connection((network.ip4(network.INFRA), port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _clear_port(port: int) -> None:
+    """End whoever holds a port: a run that was killed too early left a service whose pid nobody noted."""
+    listed = call("ip", "netns", "exec", network.namespace("infra").name, "ss", "-Hltnp", f"sport = :{port}")
+    for pid in {int(found) for found in re.findall(r"pid=(\d+)", listed)}:
+        Process.of(pid).kill()
+
+
+def dns_start() -> None:
+    """Start the DNS server unless it runs."""
+    if _running("dns"):
+        return
+    _clear_port(53)
+    resolv = Path("/etc/resolv.conf").read_text()
+    upstream = re.findall(r"^\s*nameserver\s+(\S+)", resolv, re.MULTILINE)
+    addresses = (network.ip4(network.INFRA), network.ip6(network.INFRA))
+    space = str(network.namespace("infra"))
+    _start(
+        "dns", sys.executable, str(_HERE / "dns.py"), str(zone.FILE), space, *addresses, "--", *upstream, inside=False
+    )
+    wait_for(lambda: _answers(53), "the lab's DNS server", 10, f"see {HOME}/dns.log")
+
+
+def dns_stop() -> None:
+    """No name resolves any more, as when a provider's resolver is down."""
+    _stop("dns")
+
+
+def acme_start(validity: int | None = None) -> None:
+    """Start the certificate authority unless it runs. `validity`: seconds that its certificates live; with another
+    number than now, pebble starts anew, and knows none of its accounts any more.
+    """
+    kept = read_json(HOME / "pebble.json") or {}
+    now = kept.get("pebble", {}).get("certificateValidityPeriod", VALIDITY)
+    if validity not in (None, now):
+        _stop("pebble")
+    names = (*zone.LETS_ENCRYPT, "acme.test", "localhost", network.ip4(network.INFRA))
+    certificate, key = authority.issue(names, days=3650)
+    if not _running("pebble"):
+        _clear_port(_PEBBLE_PORT)
+        _start_pebble(certificate, key, validity or now)
+    if not _running("proxy"):
+        _clear_port(443)
+        upstream = f"{network.ip4(network.INFRA)}:{_PEBBLE_PORT}"
+        addresses = (network.ip4(network.INFRA), network.ip6(network.INFRA))
+        program = (sys.executable, str(_HERE / "acme_proxy.py"), str(certificate), str(key), str(authority.ROOT))
+        _start("proxy", *program, upstream, *addresses, inside=True)
+        wait_for(lambda: _answers(443), "the lab's Let's Encrypt", 10, f"see {HOME}/proxy.log")
+
+
+def acme_stop() -> None:
+    """Nobody listens at Let's Encrypt's address any more. Pebble lives on, as it keeps accounts in memory only."""
+    _stop("proxy")
+
+
+def _start_pebble(certificate: Path, key: Path, validity: int) -> None:
+    address = network.ip4(network.INFRA)
+    config = {
+        "listenAddress": f"{address}:{_PEBBLE_PORT}",
+        "managementListenAddress": f"{address}:{_PEBBLE_MANAGEMENT}",
+        "certificate": str(certificate),
+        "privateKey": str(key),
+        "httpPort": 80,
+        "tlsPort": 443,
+        "certificateValidityPeriod": validity,
+    }
+    write_json(HOME / "pebble.json", {"pebble": config})
+    # No pause before a validation, no refused nonces at random, and no authorization used twice: else a renewal
+    # succeeds though port 80 is closed.
+    env = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
+    _start(
+        "pebble", "pebble", "-config", str(HOME / "pebble.json"), "-dnsserver", f"{address}:53", inside=True, env=env
+    )
+    running = _running("pebble")
+    wait_for(lambda: _answers(_PEBBLE_MANAGEMENT), "pebble", 10, f"see {HOME}/pebble.log")
+    if running is None or not running.alive:
+        raise LabError("pebble ended as soon as it started", f"see {HOME}/pebble.log")
+    _keep_root(f"acme-{running.started}", _pebble_root())
+
+
+def _pebble_root() -> str:
+    context = ssl.create_default_context(cafile=str(authority.ROOT))
+    asked = http.client.HTTPSConnection(network.ip4(network.INFRA), _PEBBLE_MANAGEMENT, context=context, timeout=5)
+    asked.request("GET", "/roots/0")
+    return asked.getresponse().read().decode()
