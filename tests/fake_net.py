@@ -1,0 +1,58 @@
+"""A homeserver that answers what we ask of Synapse, and a DNS."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from typing import Any
+
+from matrix_baremetal.net import Answer, Net
+from tests.fake_programs import Programs
+
+
+class FakeNet(Net):
+    """Synapse, as far as we ask it, and a DNS where each name has an address but those in `machine.unresolved`."""
+
+    def __init__(self, machine: Programs) -> None:
+        self.machine = machine
+
+    def ask(
+        self,
+        method: str,
+        port: int,
+        path: str,
+        body: dict[str, Any] | None = None,
+        token: str | None = None,
+        timeout: float = 20,
+    ) -> Answer:
+        """Answer as the homeserver would."""
+        machine, unit = self.machine, self.machine.unit("matrix-synapse.service")
+        # A new process is not ready when it is first asked.
+        fresh, machine.asked = machine.asked != unit.invocation, unit.invocation
+        if port != 8008 or fresh or not unit.active:
+            return Answer(0, {})
+        if path.startswith("/_matrix/client/v3/directory/room/"):
+            if not machine.postgres_runs:
+                return Answer(500, {"errcode": "M_UNKNOWN", "error": "Internal server error"})
+            return Answer(404, {"errcode": "M_NOT_FOUND", "error": "Room alias not found"})
+        assert path == "/_synapse/admin/v1/register", f"the fake homeserver knows no {path}"
+        if method == "GET":
+            return Answer(200, {"nonce": "once"})
+        assert body is not None
+        return self._register(body)
+
+    def _register(self, body: dict[str, Any]) -> Answer:
+        secret = self.machine.at("/etc/matrix-baremetal/secrets/registration_shared_secret").read_text()
+        words = (body["nonce"], body["username"], body["password"], "admin" if body["admin"] else "notadmin")
+        mac = hmac.new(secret.encode(), "\0".join(words).encode(), hashlib.sha1).hexdigest()
+        if body["nonce"] != "once" or not hmac.compare_digest(mac, body["mac"]):
+            return Answer(403, {"error": "HMAC incorrect"})
+        if body["username"] in self.machine.passwords:
+            return Answer(400, {"error": "User ID already taken."})
+        self.machine.passwords[body["username"]] = body["password"]
+        self.machine.postgres.accounts[f"@{body['username']}:example.org"] = bool(body["admin"])
+        return Answer(200, {})
+
+    def resolves(self, name: str) -> bool:
+        """Whether a name has an address."""
+        return name not in self.machine.unresolved

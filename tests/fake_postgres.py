@@ -1,0 +1,85 @@
+"""A Postgres that knows the statements that we send, each by its whole text, and no other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from matrix_baremetal import facts
+from matrix_baremetal.resources import matrix, postgres, schema
+from matrix_baremetal.shell import Result
+
+
+@dataclass
+class Base:
+    """A database."""
+
+    owner: str
+    encoding: str = "UTF8"
+    collate: str = "C"
+    ctype: str = "C"
+    comment: str = ""
+    tables: int = 0
+    provider: str = "c"
+    version: bool = False
+
+
+@dataclass
+class FakePostgres:
+    """Roles with their comments, databases, and of Synapse's tables the accounts (name, whether an admin)."""
+
+    roles: dict[str, str] = field(default_factory=lambda: {"postgres": ""})
+    bases: dict[str, Base] = field(default_factory=dict)
+    accounts: dict[str, bool] = field(default_factory=dict)
+
+    def psql(self, words: tuple[str, ...], sql: str) -> Result:
+        """psql(1), started as the superuser."""
+        assert any(word.rpartition("/")[2] == "psql" for word in words), words
+        values = dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "-v")
+        database = words[words.index("-d") + 1]
+        if database not in ("postgres", *self.bases):
+            return Result(1, "", f'FATAL:  database "{database}" does not exist')
+        rows = self._rows(sql, values, database) if sql.startswith("SELECT") else self._change(sql, values, database)
+        return Result(0, "".join("\x1f".join(row) + "\n" for row in rows), "")
+
+    def _rows(self, sql: str, values: dict[str, str], database: str) -> list[list[str]]:
+        name = values.get("name", "")
+        base = self.bases.get(name)
+        if sql == postgres.FIND_ROLE:
+            return [[self.roles[name]]] if name in self.roles else []
+        if sql == postgres.FIND_DATABASE:
+            rows = [base] if base else []
+            return [[b.owner, b.encoding, b.collate, b.ctype, b.provider, b.comment] for b in rows]
+        if sql == postgres.COUNT_TABLES:
+            return [[str(self.bases[database].tables)]]
+        if sql == schema.VERSION:
+            return [["1"]] if self.bases[database].version else []
+        if sql == schema.SESSIONS:
+            return [["0"]]
+        if sql == matrix.FIND_USER:
+            return [[str(int(self.accounts[name]))]] if name in self.accounts else []
+        if sql == matrix.LIST_USERS:
+            return [[user, str(int(admin)), "0", "1700000000"] for user, admin in self.accounts.items()]
+        if sql == facts.OTHERS:
+            return [[n] for n, b in self.bases.items() if b.comment != postgres.OURS]
+        assert sql.startswith("SELECT pg_database_size"), f"the fake Postgres knows no {sql}"
+        return [["8388608"]]
+
+    def _change(self, sql: str, values: dict[str, str], database: str) -> list[list[str]]:
+        name = values.get("name", database)
+        if sql == postgres.MAKE_ROLE:
+            assert name not in self.roles
+            self.roles[name] = values["comment"]
+        elif sql == matrix.PROMOTE_USER:
+            assert name in self.accounts
+            self.accounts[name] = True
+        elif sql == postgres.MAKE_DATABASE:
+            assert values["owner"] in self.roles
+            assert name not in self.bases
+            self.bases[name] = Base(values["owner"], values["encoding"], values["locale"], values["locale"])
+        elif sql == schema.START_ANEW:
+            base = self.bases[name]
+            base.tables = base.tables if base.version or base.comment != values["comment"] else 0
+        else:
+            assert sql == postgres.MARK_DATABASE, f"the fake Postgres knows no {sql}"
+            self.bases[name].comment = values["comment"]
+        return []

@@ -1,0 +1,301 @@
+"""A small model of the programs that we start: systemd, nginx, openssl, certbot, apt, Python, pip and uv.
+
+Each takes the words and does to the folder what the program would, no more than we rely on.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import re
+import shutil
+import time
+import zipfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.resources.postgres import AS_POSTGRES
+from matrix_baremetal.shell import Result
+from tests.fake_postgres import FakePostgres
+
+DAY = 86400
+GOOD = Result(0, "", "")
+
+
+@dataclass
+class Unit:
+    """A systemd unit; one that is `broken` does not start, one that is `outdated` wants a daemon-reload.
+
+    One that is `deaf` does not take up what it is told to reload, as nginx where a port is somebody else's.
+    """
+
+    active: bool = False
+    enabled: bool = False
+    invocation: int = 0
+    began: float = 0.0
+    outdated: bool = False
+    broken: bool = False
+    deaf: bool = False
+    reloads: int = 0
+
+    @property
+    def process(self) -> int:
+        """Its main process."""
+        return 100 * self.invocation
+
+    def start(self) -> None:
+        """A new process."""
+        self.active, self.invocation, self.began = True, self.invocation + 1, time.clock_gettime(time.CLOCK_MONOTONIC)
+
+
+@dataclass
+class Programs:
+    """The state behind the programs, and the programs.
+
+    `says` is for tests: what a program says on stderr before it fails (by its name), `failures` how often it fails
+    before it goes well (always, where it isn't there). `unresolved` are the names without an address, `spare` the
+    bytes that are free, in `spares` those of other file systems.
+    """
+
+    root: Path
+    release: int
+    users: list[str] = field(default_factory=lambda: ["root"])
+    units: dict[str, Unit] = field(default_factory=dict)
+    postgres: FakePostgres = field(default_factory=FakePostgres)
+    superuser: bool = True
+    processor: str = "x86_64"
+    spare: int = 100 << 30
+    spares: dict[str, int] = field(default_factory=dict)
+    passwords: dict[str, str] = field(default_factory=dict)
+    asked: int = 0
+    unresolved: set[str] = field(default_factory=set)
+    says: dict[str, str] = field(default_factory=dict)
+    failures: dict[str, int] = field(default_factory=dict)
+
+    def program(self, argv: tuple[str, ...], input: str | None) -> Result:
+        """Run one program of the model."""
+        name = argv[0].rpartition("/")[2]
+        name = "python" if name == f"python{self.python}" else name
+        if name in self.says and self.failures.setdefault(name, 1 << 30) > 0:
+            self.failures[name] -= 1
+            return Result(1, "", self.says[name])
+        if argv[: len(AS_POSTGRES)] == AS_POSTGRES:
+            down = Result(2, "", "psql: error: connection to server on socket failed: No such file or directory")
+            return self.postgres.psql(argv, input or "") if self.postgres_runs else down
+        programs: dict[str, Callable[[tuple[str, ...]], Result]] = {
+            "systemctl": self._systemctl,
+            "systemd-sysusers": self._systemd_sysusers,
+            "systemd-run": self._systemd_run,
+            "journalctl": lambda words: Result(0, f"last words of {words[-1]}\n", ""),
+            "sync": lambda words: GOOD,
+            "nginx": self._nginx,
+            "openssl": self._openssl,
+            "certbot": self._certbot,
+            "apt-get": self._apt_get,
+            "python": self._python,
+            "uv-program": self._uv,
+        }
+        if name not in programs:
+            raise Error(f"the program {argv[0]} is not installed")
+        return programs[name](argv[1:])
+
+    @property
+    def python(self) -> str:
+        """The version of Debian's Python."""
+        return {12: "3.11", 13: "3.13"}[self.release]
+
+    @property
+    def postgres_runs(self) -> bool:
+        """Whether any cluster does."""
+        return any(unit.active for name, unit in self.units.items() if name.startswith("postgresql@"))
+
+    def at(self, path: str) -> Path:
+        """Where a path is, with absolute links on the way to it led below the root."""
+        words = path.removeprefix(str(self.root)).strip("/").split("/")
+        place = str(self.root)
+        for index, word in enumerate(words[:-1]):
+            place = f"{place}/{word}"
+            # As text: this is asked thousands of times.
+            if os.path.islink(place) and (target := os.readlink(place)).startswith("/"):
+                return self.at(f"{target}/{'/'.join(words[index + 1 :])}")
+        return Path(place, words[-1])
+
+    def put(self, path: str, text: str, mode: int = 0o644) -> None:
+        """Put a file there, as a person or a package would."""
+        place = self.at(path)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.write_text(text)
+        place.chmod(mode)
+
+    def unit(self, name: str) -> Unit:
+        """A unit; those of our own package are always there."""
+        return self.units.setdefault(name, Unit()) if name.startswith("matrix-") else self.units.get(name, Unit())
+
+    def _systemctl(self, words: tuple[str, ...]) -> Result:
+        verb, name = words[0], words[-1]
+        unit = self.unit(name)
+        if verb == "show":
+            return self._show(name, unit, words[1].removeprefix("--property=").split(","))
+        if verb == "daemon-reload":
+            for each in self.units.values():
+                each.outdated = False
+        elif verb in ("enable", "disable"):
+            unit.enabled = verb == "enable"
+            unit.active = unit.active and "--now" not in words
+        elif verb in ("start", "restart", "reload"):
+            if unit.broken or name not in self.units or (verb == "reload" and not unit.active):
+                return Result(1, "", f"Job for {name} failed.")
+            if verb != "reload":
+                unit.start()
+            unit.reloads += verb == "reload" and not unit.deaf
+        return GOOD
+
+    def _work(self, unit: Unit) -> None:
+        """Write the processes below a unit's main one, as the kernel would: a new one for each reload taken up."""
+        place = self.root / f"proc/{unit.process}/task/{unit.process}"
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "children").write_text(f"{unit.process + 1 + unit.reloads} ")
+
+    def _show(self, name: str, unit: Unit, wanted: list[str]) -> Result:
+        if "MainPID" in wanted and unit.active:
+            self._work(unit)
+        rows = {
+            "LoadState": "loaded" if name in self.units else "not-found",
+            "ActiveState": "active" if unit.active else "inactive",
+            "UnitFileState": "enabled" if unit.enabled else "disabled",
+            "NeedDaemonReload": "yes" if unit.outdated else "no",
+            "InvocationID": f"{unit.invocation:032x}" if unit.invocation else "",
+            "ExecMainStartTimestampMonotonic": str(int(unit.began * 1e6)),
+            "ActiveEnterTimestampMonotonic": str(int(unit.began * 1e6)),
+            "MainPID": str(unit.process),
+            "MemoryCurrent": "1048576" if unit.active else "[not set]",
+        }
+        return Result(0, "".join(f"{key}={rows[key]}\n" for key in wanted), "")
+
+    def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
+        assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)
+        self.users += [] if "matrix-synapse" in self.users else ["matrix-synapse"]
+        return GOOD
+
+    def _systemd_run(self, words: tuple[str, ...]) -> Result:
+        # Synapse's check of its config.
+        config = self.at(words[words.index("-c") + 1]).read_text()
+        return GOOD if "server_name: " in config else Result(1, "", "Missing mandatory `server_name`")
+
+    def _nginx(self, words: tuple[str, ...]) -> Result:
+        # Every brace closed, and every certificate there.
+        enabled = self.at("/etc/nginx/sites-enabled").glob("[!.]*")
+        places = sorted((*self.at("/etc/nginx").rglob("*.conf"), *enabled))
+        for place in places:
+            text = place.read_text()
+            missing = [p for p in re.findall(r"ssl_certificate(?:_key)? (\S+);", text) if not self.at(p).exists()]
+            if text.count("{") != text.count("}") or missing:
+                return Result(1, "", f'nginx: [emerg] unexpected "}}" or no {missing} in {place.name}')
+        pages = [f"# configuration file /{p.relative_to(self.root)}:\n{p.read_text()}\n" for p in places]
+        return Result(0, "".join(pages) if "-T" in words else "", "")
+
+    def certificate(self, path: str, names: list[str], days: float = 90, age: float = 0) -> None:
+        """Put what stands for a certificate and its key there."""
+        now = time.time()
+        text = json.dumps({"names": names, "begin": now - age * DAY, "end": now + days * DAY, "serial": now})
+        self.at(path).mkdir(parents=True, exist_ok=True)
+        self.at(f"{path}/fullchain.pem").write_text(text)
+        self.at(f"{path}/privkey.pem").write_text("key")
+
+    def _openssl(self, words: tuple[str, ...]) -> Result:
+        if words[0] == "req":
+            name = words[words.index("-addext") + 1].rpartition(":")[2]
+            self.certificate(words[words.index("-keyout") + 1].rpartition("/")[0], [name], 3650)
+            return GOOD
+        try:
+            seen = json.loads(self.at(words[words.index("-in") + 1]).read_text())
+        except ValueError:
+            return Result(1, "", "Could not read certificate")
+        if "-dates" in words:
+            stamp = "%b %d %H:%M:%S %Y GMT"
+            begin, end = (time.strftime(stamp, time.gmtime(seen[key])) for key in ("begin", "end"))
+            return Result(0, f"notBefore={begin}\nnotAfter={end}\n", "")
+        names = ", ".join(f"DNS:{name}" for name in seen["names"])
+        return Result(int(seen["end"] < time.time()), f"X509v3 Subject Alternative Name: \n    {names}\n", "")
+
+    def _certbot(self, words: tuple[str, ...]) -> Result:
+        given = dict(itertools.pairwise(words))
+        if words[0] == "delete":
+            name = given["--cert-name"]
+            self.at(f"/etc/letsencrypt/renewal/{name}.conf").unlink(missing_ok=True)
+            for place in ("live", "archive"):
+                shutil.rmtree(self.at(f"/etc/letsencrypt/{place}/{name}"), ignore_errors=True)
+            return GOOD
+        name = given["--cert-name"]
+        left = [f"/etc/letsencrypt/renewal/{name}.conf", f"/etc/letsencrypt/archive/{name}"]
+        if not self.at(f"/etc/letsencrypt/live/{name}/fullchain.pem").exists() and any(
+            self.at(path).exists() for path in (*left, f"/etc/letsencrypt/live/{name}")
+        ):
+            name += "-0001"
+        self.put(f"/etc/letsencrypt/renewal/{name}.conf", "")
+        self.put(f"/etc/letsencrypt/archive/{name}/fullchain1.pem", "")
+        self.certificate(f"/etc/letsencrypt/live/{name}", [given["--domain"]])
+        return GOOD
+
+    def install(self, package: str) -> None:
+        """Install a Debian package, with what of it matters to us."""
+        place = self.at("/var/lib/dpkg/status")
+        version = {"nginx": {12: "1.22.1-9+deb12u11", 13: "1.26.3-3"}[self.release]}.get(package, "1.0-1")
+        old = place.read_text() if place.exists() else ""
+        place.write_text(f"{old}Package: {package}\nStatus: install ok installed\nVersion: {version}\n\n")
+        if package == "nginx":
+            for directory in ("conf.d", "sites-enabled"):
+                self.at(f"/etc/nginx/{directory}").mkdir(parents=True, exist_ok=True)
+            self.at("/usr/sbin/nginx").touch()
+            self._unit_of("nginx.service")
+        elif package == "postgresql":
+            major = {12: "15", 13: "17"}[self.release]
+            self.at(f"/etc/postgresql/{major}/main/conf.d").mkdir(parents=True)
+            self.at(f"/etc/postgresql/{major}/main/postgresql.conf").write_text("port = 5432\n")
+            self._unit_of(f"postgresql@{major}-main.service")
+        elif package == "certbot":
+            self._unit_of("certbot.timer")
+
+    def _unit_of(self, name: str) -> None:
+        self.units[name] = Unit(enabled=True)
+        self.units[name].start()
+
+    def _apt_get(self, words: tuple[str, ...]) -> Result:
+        if words[0] == "install":
+            for name in words[1:]:
+                if not name.startswith("-") and "::" not in name:
+                    self.install(name)
+        return GOOD
+
+    def _python(self, words: tuple[str, ...]) -> Result:
+        # venv, pip download (of uv), pip install (into the virtualenv whose Python this is).
+        if words[:3] == ("-I", "-m", "venv"):
+            self._virtualenv(words[-1])
+        elif "download" in words:
+            place = self.at(words[words.index("-d") + 1])
+            with zipfile.ZipFile(place / "uv-0-py3-none-any.whl", "w") as wheel:
+                wheel.writestr("uv-0.data/scripts/uv", "the program uv")
+        elif "install" in words:
+            self._filled(words[words.index("-r") + 1].rpartition("/")[0])
+        return GOOD
+
+    def _uv(self, words: tuple[str, ...]) -> Result:
+        if "uv" in self.says:
+            return Result(1, "", self.says["uv"])
+        if words[0] == "venv":
+            self._virtualenv(words[-1])
+        else:
+            self._filled(words[words.index("-r") + 1].rpartition("/")[0])
+        return GOOD
+
+    def _virtualenv(self, place: str) -> None:
+        (self.at(place) / "bin").mkdir(parents=True)
+        (self.at(place) / "bin/python").symlink_to(f"/usr/bin/python{self.python}")
+
+    def _filled(self, place: str) -> None:
+        script = self.at(place) / "bin/synapse_homeserver"
+        script.write_text(f"#!{self.at(place)}/bin/python\nimport synapse\n")
+        script.chmod(0o755)

@@ -1,0 +1,131 @@
+"""Guests for the system tests. What is dear (apt, an install) is done once a release and kept as a snapshot.
+
+A site's names are its guest's, so each guest that starts from a snapshot has the name of the one it was made of.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Guest, Lab
+from tests.lab.places import CACHE
+from tests.system.site import WHEELS, Site, built
+
+REPOSITORY = Path(__file__).parents[2]
+PYTHONS = {12: "3.11", 13: "3.13"}
+STAMP = "root/snapshot.stamp"
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    return Lab()
+
+
+@pytest.fixture(scope="session")
+def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return built(tmp_path_factory.mktemp("deb"))
+
+
+@pytest.fixture(scope="session")
+def wheelhouse() -> Path:
+    """Wheels for both releases, so that an install takes seconds and needs no network."""
+    place = CACHE / "wheelhouse"
+    for python in PYTHONS.values():
+        subprocess.run(
+            [REPOSITORY / "bin/wheelhouse", place, "--python", python], check=True, stdin=subprocess.DEVNULL
+        )
+    return place
+
+
+class Snapshots:
+    """Guests as they were after `apt install` and after `matrix-baremetal install`, made when first asked for."""
+
+    def __init__(self, lab: Lab, deb: Path, wheelhouse: Path) -> None:
+        self.lab, self.deb, self.wheelhouse = lab, deb, wheelhouse
+        recipe = (Path(__file__), REPOSITORY / "tests/system/site.py", deb)
+        self.stamp = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()
+
+    def boot(self, kind: str, debian: int) -> Guest:
+        """A guest that starts from a snapshot: "package" or "site"."""
+        name, label = f"st-{debian}", f"st-{kind}-{debian}"
+        if not self._of_use(label):
+            self._make(debian)
+        self.lab.down(name)
+        return self.lab.up(name, lower=label, binds=[(self.wheelhouse, WHEELS)])
+
+    def prepare(self, releases: set[int]) -> None:
+        """Make those that are missing, side by side: half of the time they wait for the network."""
+        missing = [debian for debian in sorted(releases) if not self._of_use(f"st-site-{debian}")]
+        with ThreadPoolExecutor() as side_by_side:
+            list(side_by_side.map(self._make, missing))
+
+    def _of_use(self, label: str) -> bool:
+        stamp = CACHE / "snapshots" / label / "fs" / STAMP
+        return self.lab.has_snapshot(label) and stamp.exists() and stamp.read_text() == self.stamp
+
+    def _make(self, debian: int) -> None:
+        """From a bare Debian, as an operator does it: by apt, and with what the network gives."""
+        self.lab.down(f"st-{debian}")
+        guest = self.lab.up(f"st-{debian}", debian, bare=True)
+        guest.put(self.deb, "/root/")
+        seconds = {}
+        began = time.monotonic()
+        guest.run(f"apt-get update -q && apt-get install -q -y /root/{self.deb.name}", timeout=900)
+        seconds["apt install"] = time.monotonic() - began
+        guest.write(f"/{STAMP}", self.stamp)
+        self.lab.snapshot(guest, f"st-package-{debian}")
+        guest.up()
+        site = Site(self.lab, guest)
+        site.configure()
+        began = time.monotonic()
+        done = site.install(wheels=False)
+        seconds["matrix-baremetal install"] = time.monotonic() - began
+        guest.write(
+            "/root/install.json", json.dumps({"stdout": done.stdout, "stderr": done.stderr, "seconds": seconds})
+        )
+        site.remember()
+        self.lab.snapshot(guest, f"st-site-{debian}")
+
+
+@pytest.fixture(scope="session")
+def snapshots(request: pytest.FixtureRequest, lab: Lab, deb: Path, wheelhouse: Path) -> Snapshots:
+    found = Snapshots(lab, deb, wheelhouse)
+    chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
+    found.prepare({params["debian"] for params in chosen if params.get("debian") in PYTHONS})
+    return found
+
+
+@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
+def debian(request: pytest.FixtureRequest) -> int:
+    return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def standing(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
+    """An installed site that the tests of a module share: they look and change nothing."""
+    yield Site(lab, snapshots.boot("site", debian))
+    lab.down(f"st-{debian}")
+
+
+@pytest.fixture
+def site(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
+    """An installed site of one's own, to do to it what one likes."""
+    yield Site(lab, snapshots.boot("site", debian))
+    lab.down(f"st-{debian}")
+
+
+@pytest.fixture
+def fresh(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
+    """A Debian with our package and a config, where nothing has been installed yet."""
+    site = Site(lab, snapshots.boot("package", debian))
+    site.configure()
+    yield site
+    lab.down(f"st-{debian}")

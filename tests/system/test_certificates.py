@@ -1,0 +1,171 @@
+"""Certificates: renewed while people use them, and what happens where none can be had."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.lab import client
+from tests.system import invariants
+from tests.system.site import Site
+
+pytestmark = pytest.mark.lab
+RENEW = "certbot renew --force-renewal --no-random-sleep-on-renew"
+RETRY = "matrix-baremetal-certificates"
+LETS_ENCRYPT = "acme-v02.api.letsencrypt.org"
+# An address of the lab's network that nobody has.
+NOBODY = "10.77.0.251"
+
+
+def test_renewed_under_traffic(site: Site, tmp_path: Path) -> None:
+    """Somebody asks all the time, on new connections, and somebody waits for news on an old one: both go on."""
+    names = (site.server_name, site.hostname)
+    before, runs = [site.serial(name) for name in names], site.runs()
+    alice, end, answers = site.login("alice"), tmp_path / "end", []
+    since = alice.sync()["next_batch"]
+    waiting = threading.Thread(target=lambda: answers.append(alice.sync(since, wait=15)))
+    program = ["python3", str(Path(__file__).parent / "traffic.py"), f"{site.url}/_matrix/client/versions", str(end)]
+    argv = site.lab.client_argv(program)
+    asking = subprocess.Popen(argv, env=client.environment(), stdout=subprocess.PIPE, text=True)
+    try:
+        waiting.start()
+        time.sleep(1)
+        said = site.guest.run(RENEW).stdout
+        deadline = time.monotonic() + 10
+        # nginx says that it reloads before it has.
+        while [site.serial(name) for name in names] == before and time.monotonic() < deadline:
+            time.sleep(0.2)
+        time.sleep(1)
+    finally:
+        end.touch()
+        stdout, _ = asking.communicate(timeout=30)
+        waiting.join(60)
+    seen = json.loads(stdout)
+    sys.stderr.write(f"\n{seen['ok']} requests while both certificates were renewed, {len(seen['failed'])} failed\n")
+    assert seen["failed"] == []
+    assert seen["ok"] > 50
+    assert len(seen["serials"]) == 2
+    assert answers, "the long poll was cut off"
+    assert "Congratulations" in said
+    after = [site.serial(name) for name in names]
+    assert all(old != new for old, new in zip(before, after, strict=True))
+    assert site.runs()["nginx.service"] == runs["nginx.service"], "restarted, not reloaded"
+    invariants.hold(site)
+
+
+@pytest.mark.sampled(13)
+def test_a_renewal_that_fails_leaves_what_is_served(site: Site) -> None:
+    before = site.serial(site.hostname)
+    site.guest.run(f"echo {NOBODY} {LETS_ENCRYPT} >> /etc/hosts")
+    assert site.guest.run(RENEW, check=False).returncode == 1
+    assert site.serial(site.hostname) == before
+    assert site.answers()
+    invariants.hold(site)
+    site.guest.run(f"sed -i '/{LETS_ENCRYPT}/d' /etc/hosts && {RENEW}")
+    assert site.serial(site.hostname) != before
+
+
+def authority_away(site: Site) -> Callable[[], object]:
+    site.guest.run(f"echo {NOBODY} {LETS_ENCRYPT} >> /etc/hosts")
+    return lambda: site.guest.run(f"sed -i '/{LETS_ENCRYPT}/d' /etc/hosts")
+
+
+def name_unknown(site: Site) -> Callable[[], object]:
+    names = (site.server_name, f"*.{site.server_name}", site.hostname)
+    for name in names:
+        site.lab.dns.delete(name)
+    return lambda: known(site, *names)
+
+
+def elsewhere(site: Site) -> Callable[[], object]:
+    names = (site.server_name, site.hostname)
+    for name in names:
+        site.lab.dns.set(name, a=[NOBODY])
+    return lambda: known(site, *names)
+
+
+def known(site: Site, *names: str) -> None:
+    for name in names:
+        site.lab.dns.reset(name)
+
+
+FAULTS = {
+    "authority": (authority_away, "the certificate authority cannot be reached from this machine"),
+    "name": (name_unknown, "does not resolve"),
+    "port": (elsewhere, "the certificate authority cannot reach port 80 of this machine under that name"),
+}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param("authority", marks=pytest.mark.sampled(12)),
+        pytest.param("name", marks=pytest.mark.sampled(13)),
+        pytest.param("port", marks=pytest.mark.sampled(12)),
+    ]
+)
+def fault(request: pytest.FixtureRequest, fresh: Site) -> Iterator[tuple[Callable[[], object], str]]:
+    """A reason why there is no certificate: how it ends, and the words for it."""
+    begin, words = FAULTS[request.param]
+    end = begin(fresh)
+    yield end, words
+    end()
+
+
+def notes(site: Site) -> list[dict[str, Any]]:
+    """What is noted of each pending certificate."""
+    found = site.guest.run("cat /var/lib/matrix-baremetal/pending/* 2>/dev/null", check=False).stdout
+    return [json.loads(line) for line in found.splitlines()]
+
+
+def time_has_passed(site: Site) -> None:
+    """The next try is due."""
+    site.guest.run("""sed -i 's/"next": [0-9]*/"next": 0/' /var/lib/matrix-baremetal/pending/*""")
+
+
+def retry(site: Site) -> None:
+    """What the timer does."""
+    site.guest.run(["systemctl", "start", f"{RETRY}.service"])
+
+
+def test_where_there_is_none_the_server_comes_up(fresh: Site, fault: tuple[Callable[[], object], str]) -> None:
+    mend, words = fault
+    done = fresh.install(status=3)
+    assert words in done.stdout, done.stdout
+    assert "pending" in done.stdout
+    page = fresh.status()
+    assert page["ready"]
+    assert {row["state"] for row in page["certificates"]} == {"pending"}
+    assert sum(words in row["fault"] for row in page["faults"]) == 2
+    here = fresh.guest.run(
+        ["curl", "-sSk", "--resolve", f"{fresh.hostname}:443:127.0.0.1", f"{fresh.url}/_matrix/client/versions"]
+    )
+    assert "versions" in here.stdout
+    assert fresh.show(f"{RETRY}.timer", "ActiveState")["ActiveState"] == "active"
+
+    # Not yet due: no knocking at the authority's door.
+    first = notes(fresh)
+    assert [note["failures"] for note in first] == [1, 1]
+    assert all(note["next"] - note["last"] >= 900 for note in first)
+    retry(fresh)
+    assert notes(fresh) == first
+    # Due, and the cause is still there.
+    time_has_passed(fresh)
+    retry(fresh)
+    assert [note["failures"] for note in notes(fresh)] == [2, 2]
+    assert all(words in note["reason"] for note in notes(fresh))
+
+    mend()
+    time.sleep(2.5)  # DNS answers of the lab live for two seconds
+    time_has_passed(fresh)
+    retry(fresh)
+    assert notes(fresh) == []
+    assert fresh.answers()
+    invariants.hold(fresh)

@@ -1,0 +1,306 @@
+"""Certificates: why one can't be had, when it is tried again, and which is served."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matrix_baremetal.errors import Pending
+from matrix_baremetal.resources.certificates import (
+    BACK_OFF,
+    PENDING,
+    Certificate,
+    SelfSigned,
+    Served,
+    note_of,
+    reason,
+)
+from matrix_baremetal.shell import Result, TimedOut
+from tests.fakes import FakeHost, Machine
+
+FAILED = """\
+Saving debug log to /var/log/letsencrypt/letsencrypt.log
+Requesting a certificate for matrix.example.org
+
+Certbot failed to authenticate some domains (authenticator: webroot). The Certificate Authority reported these:
+  Domain: matrix.example.org
+  Type:   {kind}
+  Detail: {detail}
+
+Hint: The Certificate Authority failed to download the temporary challenge files created by Certbot.
+Some challenges have failed.
+Ask for help or search for solutions at https://community.letsencrypt.org.
+"""
+HIDDEN = """\
+Saving debug log to /var/log/letsencrypt/letsencrypt.log
+An unexpected error occurred:
+AttributeError: can't set attribute
+"""
+LOG = """\
+2026-01-01 10:00:00,000:DEBUG:acme.client:Received response:
+HTTP 429
+Retry-After: 3600
+{
+  "type": "urn:ietf:params:acme:error:rateLimited",
+  "detail": "too many failed authorizations (5) for \\"example.org\\" in the last 1h0m0s, retry after 11:00:00 UTC",
+  "status": 429
+}
+"""
+LIMITED = (
+    "the certificate authority's rate limit is reached: too many failed authorizations (5) "
+    'for "example.org" in the last 1h0m0s, retry after 11:00:00 UTC'
+)
+
+
+@pytest.mark.parametrize(
+    ("kind", "detail", "words"),
+    [
+        (
+            "dns",
+            "DNS problem: NXDOMAIN looking up A for matrix.example.org",
+            "the certificate authority cannot find the name in DNS: DNS problem: NXDOMAIN looking up A for",
+        ),
+        (
+            "connection",
+            "203.0.113.5: Fetching http://matrix.example.org/.well-known/acme-challenge/x: Connection refused",
+            "the certificate authority cannot reach port 80 of this machine under that name: 203.0.113.5",
+        ),
+        (
+            "unauthorized",
+            "203.0.113.5: Invalid response from http://matrix.example.org/.well-known/acme-challenge/x: 404",
+            "another web server answered under that name: 203.0.113.5",
+        ),
+        (
+            "caa",
+            "CAA record for matrix.example.org prevents issuance",
+            "the domain's CAA record forbids this certificate authority: CAA record for",
+        ),
+        ("tls", "handshake failure", "the certificate authority said tls: handshake failure"),
+    ],
+)
+def test_the_authoritys_own_reason_is_said_in_words(kind: str, detail: str, words: str) -> None:
+    assert reason(FAILED.format(kind=kind, detail=detail), "").startswith(words)
+
+
+@pytest.mark.parametrize(
+    ("output", "log", "words"),
+    [
+        (
+            "An unexpected error occurred:\nError creating new order :: urn:ietf:params:acme:error:rateLimited :: "
+            "too many certificates already issued",
+            "",
+            "the certificate authority's rate limit is reached",
+        ),
+        ("There were too many requests of a given type :: too many failed", LOG, LIMITED),
+        (HIDDEN, LOG, LIMITED),
+        ("Another instance of Certbot is already running.", "", "another certbot is at work on this machine"),
+        (
+            "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='acme'): Max retries exceeded",
+            "",
+            "the certificate authority cannot be reached from this machine",
+        ),
+        (
+            "An unexpected error occurred:",
+            "urllib3.exceptions.NewConnectionError: [Errno 101] Network is unreachable",
+            "the certificate authority cannot be reached from this machine",
+        ),
+        ("Saving debug log to x\nsomething odd\n", "", "certbot failed: something odd"),
+        ("", "", "certbot failed: see /var/log/letsencrypt/letsencrypt.log"),
+    ],
+)
+def test_a_reason_is_found_in_what_was_printed_or_in_the_log(output: str, log: str, words: str) -> None:
+    assert reason(output, log).startswith(words)
+
+
+CERTIFICATE = Certificate("example.org", "https://ca.example/directory", webroot="/srv/acme", email="a@example.org")
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    machine = Machine(tmp_path)
+    machine.says["certbot"] = FAILED.format(kind="dns", detail="no such name")
+    return machine
+
+
+def test_each_failure_is_noted_with_its_reason_and_waited_for_longer(machine: Machine) -> None:
+    host = FakeHost(machine)
+    waits = []
+    for failures in range(1, len(BACK_OFF) + 3):
+        with pytest.raises(Pending, match="cannot find the name in DNS: no such name"):
+            CERTIFICATE.make(host, None)
+        row = note_of(host, f"{PENDING}/example.org")
+        assert row["failures"] == failures
+        assert "cannot find the name" in str(row["reason"])
+        assert abs(float(row["last"]) - time.time()) < 5
+        waits.append(int(row["next"]) - int(row["last"]))
+        assert not CERTIFICATE.due(host)
+    assert [round(wait, -1) for wait in waits] == [*BACK_OFF, BACK_OFF[-1], BACK_OFF[-1]]
+
+
+def test_nothing_is_ordered_for_a_name_without_an_address(machine: Machine) -> None:
+    machine.unresolved.add("example.org")
+    with pytest.raises(Pending, match="does not resolve"):
+        CERTIFICATE.make(FakeHost(machine), None)
+    assert not machine.ran("certbot")
+
+
+def test_it_is_due_when_its_wait_is_over(machine: Machine) -> None:
+    host = FakeHost(machine)
+    assert not CERTIFICATE.due(host)
+    for wait, due in ((60, False), (-1, True)):
+        machine.put(f"{PENDING}/example.org", json.dumps({"next": time.time() + wait}))
+        assert CERTIFICATE.due(host) == due
+    machine.put(f"{PENDING}/example.org", "{")
+    assert not CERTIFICATE.due(host)
+
+
+def test_success_ends_the_waiting(machine: Machine) -> None:
+    host = FakeHost(machine)
+    with pytest.raises(Pending):
+        CERTIFICATE.make(host, None)
+    machine.says.clear()
+    CERTIFICATE.make(host, None)
+    assert host.node(f"{PENDING}/example.org") is None
+    assert CERTIFICATE.find(host) == CERTIFICATE
+
+
+def test_a_lost_note_is_written_again_and_nothing_is_ordered_for_it(machine: Machine) -> None:
+    machine.says.clear()
+    host = FakeHost(machine)
+    CERTIFICATE.make(host, None)
+    machine.started.clear()
+    host.remove(CERTIFICATE.note)
+    machine.put(f"{PENDING}/example.org", json.dumps({"next": 0, "reason": "of old"}))
+    CERTIFICATE.make(host, CERTIFICATE.find(host))
+    assert CERTIFICATE.find(host) == CERTIFICATE
+    assert host.names(PENDING) == ()
+    assert not machine.ran("certbot")
+
+
+def test_another_directory_is_another_certificate(machine: Machine) -> None:
+    machine.says.clear()
+    host = FakeHost(machine)
+    CERTIFICATE.make(host, None)
+    other = replace(CERTIFICATE, directory="https://other.example/directory")
+    assert other.find(host) == CERTIFICATE
+    other.make(host, other.find(host))
+    assert other.find(host) == other
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "renewal/matrix-baremetal-example.org.conf",
+        "live/matrix-baremetal-example.org/README",
+        "archive/matrix-baremetal-example.org/privkey1.pem",
+    ],
+)
+def test_what_a_certbot_that_was_cut_off_left_is_cleared_before_an_order(left: str, machine: Machine) -> None:
+    machine.says.clear()
+    machine.put(f"/etc/letsencrypt/{left}", "")
+    machine.certificate("/etc/letsencrypt/live/shop.org", ["shop.org"])
+    machine.put("/etc/letsencrypt/renewal/shop.org.conf", "")
+    host = FakeHost(machine)
+    CERTIFICATE.make(host, CERTIFICATE.find(host))
+    assert CERTIFICATE.find(host) == CERTIFICATE
+    assert host.names("/etc/letsencrypt/live") == ("matrix-baremetal-example.org", "shop.org")
+    assert host.node("/etc/letsencrypt/renewal/shop.org.conf")
+
+
+def test_leftovers_stay_where_there_is_a_certificate(machine: Machine) -> None:
+    machine.says.clear()
+    machine.certificate("/etc/letsencrypt/live/matrix-baremetal-example.org", ["example.org"], days=-1)
+    machine.put("/etc/letsencrypt/archive/matrix-baremetal-example.org/privkey1.pem", "old")
+    host = FakeHost(machine)
+    CERTIFICATE.make(host, CERTIFICATE.find(host))
+    assert host.text("/etc/letsencrypt/archive/matrix-baremetal-example.org/privkey1.pem") == "old"
+
+
+class Odd(Machine):
+    """A machine whose certbot says that all is well and leaves nothing, or never ends."""
+
+    slow = False
+
+    def program(self, argv: tuple[str, ...], input: str | None) -> Result:
+        if argv[0] == "certbot" and self.slow:
+            raise TimedOut("certbot took longer than 600 s and was stopped")
+        return Result(0, "", "") if argv[0] == "certbot" else super().program(argv, input)
+
+
+@pytest.mark.parametrize(("slow", "words"), [(False, "certbot left no /etc/letsencrypt"), (True, "ten minutes")])
+def test_a_certbot_that_leaves_nothing_or_never_ends_is_pending(slow: bool, words: str, tmp_path: Path) -> None:
+    machine = Odd(tmp_path)
+    machine.slow = slow
+    host = FakeHost(machine)
+    with pytest.raises(Pending, match=words):
+        CERTIFICATE.make(host, None)
+    assert words in str(note_of(host, f"{PENDING}/example.org")["reason"])
+
+
+@pytest.mark.parametrize("empty", ["fullchain.pem", "privkey.pem"])
+def test_a_pair_without_content_is_none(empty: str, machine: Machine) -> None:
+    host = FakeHost(machine)
+    pair = SelfSigned("/tls", "example.org")
+    machine.at("/tls").mkdir()
+    pair.make(host, None)
+    machine.put(f"/tls/self-signed/{empty}", "")
+    assert pair.find(host) is None
+    pair.make(host, None)
+    assert pair.find(host) == pair
+
+
+def test_certbot_is_told_all_it_would_ask(machine: Machine) -> None:
+    machine.says.clear()
+    host = FakeHost(machine)
+    CERTIFICATE.make(host, None)
+    [started] = [s for s in machine.started if s.argv[0] == "certbot"]
+    line = " ".join(started.argv)
+    for words in (
+        "certonly --non-interactive --agree-tos",
+        "--email a@example.org",
+        "--server https://ca.example/directory",
+        "--webroot --webroot-path /srv/acme",
+        "--cert-name matrix-baremetal-example.org --domain example.org",
+    ):
+        assert words in line
+    assert "--force-renewal" not in line
+    machine.certificate("/etc/letsencrypt/live/matrix-baremetal-example.org", ["example.org"], days=-1)
+    CERTIFICATE.make(host, CERTIFICATE.find(host))
+    assert "--force-renewal" in machine.started[-1].argv or any("--force-renewal" in s.argv for s in machine.started)
+
+
+@pytest.mark.parametrize(
+    ("names", "days", "valid"), [(["example.org"], 9, True), (["example.org"], -1, False), (["other.org"], 9, False)]
+)
+def test_a_certificate_counts_while_it_lasts_and_covers_its_name(
+    names: list[str], days: float, valid: bool, machine: Machine
+) -> None:
+    machine.certificate("/etc/letsencrypt/live/matrix-baremetal-example.org", names, days)
+    found = CERTIFICATE.find(FakeHost(machine))
+    assert found
+    assert found.valid == valid
+
+
+def test_what_is_served_is_the_real_one_as_soon_as_it_is_there(machine: Machine) -> None:
+    host = FakeHost(machine)
+    machine.at("/tls").mkdir()
+    SelfSigned("/tls", "example.org").make(host, None)
+    served = Served("/tls/current", lineage="ours")
+    assert served.find(host) == served
+    assert host.target("/tls/current") == "self-signed"
+    machine.certificate("/etc/letsencrypt/live/ours", ["example.org"])
+    assert served.find(host) != served
+    served.make(host, served.find(host))
+    assert host.target("/tls/current") == "/etc/letsencrypt/live/ours"
+
+
+def test_a_new_self_signed_pair_does_not_take_the_place_of_a_real_one_that_is_served(machine: Machine) -> None:
+    host = FakeHost(machine)
+    machine.at("/tls").mkdir()
+    machine.at("/tls/current").symlink_to("/etc/letsencrypt/live/ours")
+    SelfSigned("/tls", "example.org").make(host, None)
+    assert host.target("/tls/current") == "/etc/letsencrypt/live/ours"

@@ -1,0 +1,185 @@
+"""What commands do with a session, below the words of the command line."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+
+from matrix_baremetal import session
+from matrix_baremetal.commands import apply, certificates, install, user
+from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
+from matrix_baremetal.converge import converge, plan
+from matrix_baremetal.errors import Error
+from matrix_baremetal.resources.certificates import PENDING
+from matrix_baremetal.session import Session
+from matrix_baremetal.shell import Result
+from matrix_baremetal.signals import ASKED, Stopped, stoppable
+from tests.fakes import MINIMAL, FakeHost, Machine, a_session
+
+Captured = pytest.CaptureFixture[str]
+
+
+class Interrupted(Machine):
+    """A machine on which somebody asks us to stop while openssl runs, once: the second time would end the tests."""
+
+    signal: signal.Signals | None = None
+
+    def start(self, argv: tuple[str, ...], input: str | None, env: dict[str, str]) -> Result:
+        """Start a program."""
+        if argv[:2] == ("openssl", "req") and self.signal:
+            os.kill(os.getpid(), self.signal)
+            self.signal = None
+        return super().start(argv, input, env)
+
+
+@pytest.fixture
+def now(tmp_path: Path) -> Session:
+    """A session on a machine after an install."""
+    machine = Machine(tmp_path)
+    first = a_session(machine)
+    list(converge(first.resources, first.host, first.manifest))
+    first.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
+    return a_session(machine)
+
+
+def the_machine(now: Session) -> Machine:
+    assert isinstance(now.host, FakeHost)
+    return now.host.machine
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)])
+def test_asked_to_stop_the_step_under_way_ends_whole_and_no_other_begins(
+    number: signal.Signals, status: int, tmp_path: Path, capsys: Captured
+) -> None:
+    machine = Interrupted(tmp_path)
+    machine.signal = number
+    machine.users.append("matrix-synapse")
+    before = [signal.getsignal(each) for each in ASKED]
+    first = a_session(machine, host=FakeHost(machine, live=False))
+    with pytest.raises(Stopped) as caught:
+        apply.bring(first, json=False, quiet=False)
+    assert caught.value.status == status
+    assert caught.value.hint
+    assert "self-signed certificate for matrix.example.org" in capsys.readouterr().out.splitlines()[-1]
+    assert machine.at("/etc/matrix-baremetal/tls/matrix.example.org/current").is_symlink()
+    assert not machine.at("/etc/matrix-baremetal/tls/example.org/self-signed").exists()
+    assert [signal.getsignal(each) for each in ASKED] == before
+
+
+def test_nobody_asked_is_nothing_to_heed() -> None:
+    with stoppable() as stop:
+        stop.heed()
+
+
+def test_an_apply_over_what_is_as_it_should_be_changes_nothing_and_needs_no_preflight(now: Session) -> None:
+    now.manifest.server_name = "example.org"
+    the_machine(now).superuser = False
+    assert apply.bring(now, json=False, quiet=False) == []
+
+
+@pytest.mark.parametrize(("wait", "due"), [(0, True), (1 << 40, False)])
+def test_the_timer_tries_what_is_due_and_what_is_served(wait: int, due: bool, now: Session) -> None:
+    machine = the_machine(now)
+    machine.put(session.CONFIG, MINIMAL)
+    machine.put(f"{PENDING}/example.org", json.dumps({"next": wait}))
+    keys = [resource.key for resource in certificates.due(Namespace(root=str(machine.root), config=None))]
+    assert (("Certificate", "example.org") in keys) == due
+    assert ("Certificate", "matrix.example.org") not in keys
+    assert {kind for kind, _ in keys} - {"Certificate"} == {"Served"}
+
+
+def test_a_renewal_is_served_by_what_is_on_the_disk_and_no_config_is_read(now: Session) -> None:
+    machine = the_machine(now)
+    machine.put(session.CONFIG, "{ not: [yaml")
+    reader = certificates.reader(now.host)
+    assert reader == next(r for r in now.resources if r.key == ("Service", "nginx.service"))
+    assert list(converge((reader,), now.host, now.manifest, whole=False)) == []
+    machine.certificate("/etc/letsencrypt/live/matrix-baremetal-example.org", ["example.org"])
+    [done] = [c for c in converge((reader,), now.host, now.manifest, whole=False) if c.ended]
+    assert (done.verb, done.name) == ("reload", "nginx.service")
+    assert machine.unit("nginx.service").reloads >= 1
+
+
+def test_the_hook_goes_well_where_there_is_no_config(tmp_path: Path) -> None:
+    assert certificates.run(Namespace(root=str(tmp_path), config=None, action="deploy", quiet=True)) == 0
+
+
+def words(**options: object) -> Namespace:
+    return Namespace(**{"json": False, "admin": False, "generate": True, "password_stdin": False} | options)
+
+
+def test_an_account_with_an_invented_password_is_told_by_its_file_where_no_person_watches(
+    now: Session, capsys: Captured
+) -> None:
+    assert user.added(now, words(name="bob")) == 0
+    out = capsys.readouterr().out
+    password = now.host.text("/etc/matrix-baremetal/secrets/passwords/bob") or ""
+    assert the_machine(now).passwords["bob"] == password.strip()
+    assert password.strip() not in out
+    assert "/etc/matrix-baremetal/secrets/passwords/bob" in out
+
+
+def test_an_account_that_exists_is_refused(now: Session) -> None:
+    user.added(now, words(name="bob"))
+    with pytest.raises(user.Exists, match="exists already"):
+        user.added(now, words(name="bob"))
+
+
+def test_accounts_are_listed_for_people_and_for_programs(now: Session, capsys: Captured) -> None:
+    user.added(now, words(name="bob", admin=True))
+    capsys.readouterr()
+    user.listed(now, words())
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["USER", "ROLE", "STATE", "SINCE"]
+    assert row.split()[:3] == ["@bob:example.org", "admin", "active"]
+    user.listed(now, words(json=True))
+    [shown] = json.loads(capsys.readouterr().out)["users"]
+    assert (shown["user"], shown["admin"]) == ("@bob:example.org", True)
+
+
+def test_who_is_not_answered_is_told_before_anything_is_asked(tmp_path: Path) -> None:
+    with pytest.raises(Error, match="does not answer"):
+        user.ready(a_session(Machine(tmp_path)))
+
+
+def test_the_first_administrator_of_an_install_is_made_once(now: Session) -> None:
+    place = {"@alice:example.org": "/etc/matrix-baremetal/secrets/passwords/alice"}
+    assert install.administrators(now, "alice") == place
+    assert install.administrators(now, "alice") == place
+    assert list(the_machine(now).passwords) == ["alice"]
+
+
+@pytest.mark.parametrize("name", ["example.org", None])
+def test_words_that_say_the_same_as_the_config_are_fine(name: str | None, tmp_path: Path) -> None:
+    now = a_session(Machine(tmp_path))
+    install.same_name(now, Namespace(server_name=name, config=None, root=str(tmp_path)))
+
+
+def test_words_that_contradict_the_config_are_refused(tmp_path: Path) -> None:
+    now = a_session(Machine(tmp_path))
+    with pytest.raises(Error, match=r"says server_name: example\.org, and --server-name says other\.org") as caught:
+        install.same_name(now, Namespace(server_name="other.org", config=None, root=str(tmp_path)))
+    assert caught.value.status == 2
+
+
+def test_a_signing_key_that_is_gone_is_never_made_anew(now: Session) -> None:
+    machine = the_machine(now)
+    key = CREDENTIALS["signing_key"]
+    old = machine.at(key).read_text()
+    machine.at(key).unlink()
+    before = machine.tree()
+    machine.started.clear()
+    for attempt in (plan, converge):
+        again = a_session(machine)
+        with pytest.raises(Error, match=f"{key} should hold a secret and is gone"):
+            list(attempt(again.resources, again.host, again.manifest))
+    assert machine.tree() == before
+    assert machine.changing() == []
+    machine.put(key, old, 0o600)
+    again = a_session(machine)
+    assert list(plan(again.resources, again.host, again.manifest)) == []

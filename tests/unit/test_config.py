@@ -1,0 +1,244 @@
+"""The config file's contract: defaults, limits, what is said of each mistake, and the file that `init` writes."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError, replace
+from pathlib import Path
+
+import pytest
+
+from matrix_baremetal import config
+from matrix_baremetal.config import Acme, Admin, Config, Federation, Synapse, Tls
+from matrix_baremetal.errors import ConfigError
+
+FULL = """\
+server_name: example.org
+hostname: example.org
+database: postgres
+tls:
+  mode: self-signed
+  certificate: null
+acme:
+  email: Admin@Example.org
+  directory: letsencrypt-staging
+  challenge: http-01
+  dns_plugin: null
+federation:
+  enabled: true
+  delegation: well-known
+  allow: [matrix.org, "192.0.2.1:8448"]
+registration: closed
+admins:
+  - name: alice
+    password_file: /root/alice.password
+  - {name: bob}
+synapse:
+  settings:
+    max_upload_size: 100M
+    ip_range_whitelist: ["10.0.0.0/8"]
+    experimental_features: {msc3266_enabled: true}
+    email: {smtp_host: localhost, smtp_port: 25}
+  workers: none
+mail: null
+"""
+
+
+def read(text: str) -> Config:
+    return config.decode(text, "config.yaml")
+
+
+def problems(text: str | bytes) -> str:
+    with pytest.raises(ConfigError) as caught:
+        config.decode(text, "config.yaml")
+    for line, problem in zip(str(caught.value).split("\n"), caught.value.problems, strict=True):
+        assert line.startswith(f"config.yaml:{problem.line}:{problem.column}: ")
+        assert line.isprintable()
+        assert 10 < len(line) < 600
+    return str(caught.value)
+
+
+def test_the_smallest_config_has_every_default() -> None:
+    assert read("server_name: example.org\nacme:\n  email: admin@example.org\n") == Config(
+        server_name="example.org",
+        hostname="matrix.example.org",
+        database="postgres",
+        tls=Tls(mode="acme"),
+        acme=Acme(email="admin@example.org", directory="letsencrypt", challenge="http-01"),
+        federation=Federation(enabled=True, delegation="well-known", allow=()),
+        registration="closed",
+        admins=(),
+        synapse=Synapse(settings={}, workers="auto"),
+    )
+
+
+def test_everything_set() -> None:
+    site = read(FULL)
+    assert site.hostname == "example.org"
+    assert site.tls.mode == "self-signed"
+    assert site.acme.email == "Admin@example.org"
+    assert site.acme.url == "https://acme-staging-v02.api.letsencrypt.org/directory"
+    assert site.federation.allow == ("matrix.org", "192.0.2.1:8448")
+    assert site.admins == (Admin("alice", "/root/alice.password"), Admin("bob"))
+    assert site.synapse.settings["email"] == {"smtp_host": "localhost", "smtp_port": 25}
+    assert site.synapse.workers == "none"
+
+
+def test_a_config_is_frozen_and_hashable() -> None:
+    assert hash(read(FULL)) == hash(read(FULL))
+    assert hash(Synapse(settings={"modules": [{"a": 1}]})) is not None
+    assert read(FULL) != replace(read(FULL), hostname="other.example.org")
+    with pytest.raises(FrozenInstanceError):
+        read(FULL).server_name = "example.com"  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    ("directory", "url"),
+    [
+        ("letsencrypt", "https://acme-v02.api.letsencrypt.org/directory"),
+        ("https://ca.example.org:14000/dir", "https://ca.example.org:14000/dir"),
+    ],
+)
+def test_a_directory_has_an_address(directory: str, url: str) -> None:
+    assert read(f"server_name: a.b\nacme: {{directory: '{directory}'}}").acme.url == url
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", ":1:1: the file says nothing (write at least server_name: VALUE)"),
+        ("acme: {}", ":1:1: the key server_name is missing"),
+        ("server_name: Example.org", ':1:14: server_name: a server name is lower case; write "example.org"'),
+        ("server_name: 1.10", ":1:14: server_name: "),
+        ("server_nam: a.b", ':1:1: unknown key "server_nam" (did you mean server_name?)'),
+        ("server_name: a.b\nhostname: a.b:443", ':2:11: hostname: a host name has no port; write "a.b"'),
+        ("server_name: a.b\nhostname: ''", ":2:11: hostname: a host name can't be empty"),
+        ("server_name: a.b\nemail: a@b.de", ':2:1: unknown key "email" (did you mean acme.email?)'),
+        ("server_name: a.b\nacme: {directory: letsencript}", "(did you mean letsencrypt?)"),
+        ("server_name: a.b\nacme: {directory: 'http://localhost/dir'}", "https://"),
+        ("server_name: a.b\ndatabase: postgre", ":2:11: database: expected postgres"),
+        ("server_name: a.b\nfederation: {enabled: no}", ":2:23: federation.enabled: expected true or false"),
+        (
+            "server_name: a.b\nfederation:\n  enabled: false\n  allow: [x.y]",
+            ":4:3: federation.allow: nobody is let in",
+        ),
+        ("server_name: a.b\nfederation: {allow: [x.y, 'no good']}", ":2:27: federation.allow[1]: "),
+        ("server_name: a.b\nadmins: [alice]", "(write name: alice)"),
+        (
+            "server_name: a.b\nadmins: [{name: al}, {name: bo}, {name: al}]",
+            ":2:35: admins[2].name: al is listed twice",
+        ),
+        (f"server_name: {'x' * 60}.org\nadmins:\n- name: {'a' * 200}", ":3:3: admins[0].name: "),
+        (
+            "server_name: a.b\nadmins: [{name: al, password: x}]",
+            ':2:21: admins[0]: unknown key "password" (did you mean',
+        ),
+        ("server_name: a.b\nadmins: [{name: al, password_file: pw}]", ":2:36: admins[0].password_file: "),
+        (
+            "server_name: a.b\nsynapse: {setting: {}}",
+            ':2:11: synapse: unknown key "setting" (did you mean settings?)',
+        ),
+        ("server_name: a.b\nsynapse: {settings: [x]}", ":2:21: synapse.settings: expected a mapping, found a list"),
+        ("server_name: a.b\nsynapse: {workers: 4}", ":2:20: synapse.workers: expected auto or none"),
+    ],
+)
+def test_mistakes(text: str, said: str) -> None:
+    assert said in problems(text)
+
+
+def later_cases() -> list[tuple[str, str]]:
+    cases = []
+    for entry in sorted(config.LATER):
+        path, _, value = entry.partition("=")
+        *parents, key = path.split(".")
+        inner = f"{{{key}: {value or 'x'}}}"
+        for parent in reversed(parents):
+            inner = f"{{{parent}: {'[' + inner + ']' if parent == 'admins' else inner}}}"
+        cases.append((entry, f"{{server_name: a.b, {inner[1:-1]}}}"))
+    return cases
+
+
+@pytest.mark.parametrize(("entry", "text"), later_cases())
+def test_what_comes_later_is_said_so(entry: str, text: str) -> None:
+    said = problems(text)
+    assert "not part of this release yet" in said
+    assert "unknown" not in said
+    assert "(remove it)" in said or "(use " in said
+    assert "=" in entry or entry.rpartition(".")[2] in said
+
+
+def test_a_null_asks_for_nothing_that_comes_later() -> None:
+    keys = "".join(f"{key}: null\n" for key in sorted(config.LATER) if "." not in key and "=" not in key)
+    assert read("server_name: a.b\n" + keys) == read("server_name: a.b")
+
+
+def test_load_reads_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_bytes(b"\xef\xbb\xbf" + FULL.replace("\n", "\r\n").encode())
+    assert config.load(path) == read(FULL)
+
+
+def test_load_names_the_file_of_a_mistake(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    path.write_text("server_name: a\n")
+    with pytest.raises(ConfigError, match=r"config\.yaml:1:14: server_name: "):
+        config.load(path)
+
+
+def test_load_refuses_a_huge_file(tmp_path: Path) -> None:
+    path = tmp_path / "config.yaml"
+    with path.open("wb") as file:
+        file.truncate(10_000_000_000)  # sparse
+    with pytest.raises(ConfigError, match="larger than"):
+        config.load(path)
+
+
+def test_load_says_how_to_make_a_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(config.Unusable, match=r"There is no .* yet") as caught:
+        config.load(tmp_path / "a b" / "config.yaml")
+    assert caught.value.status == 2
+    assert f"--config '{tmp_path}/a b/config.yaml' init" in str(caught.value.hint)
+
+
+def test_load_refuses_what_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(config.Unusable, match="is not a file"):
+        config.load(tmp_path)
+    with pytest.raises(config.Unusable, match="is not a file"):
+        config.load(Path("/dev/zero"))
+    loop = tmp_path / "loop"
+    loop.symlink_to(loop)
+    with pytest.raises(config.Unusable, match="can't be read"):
+        config.load(loop)
+
+
+@pytest.mark.parametrize("email", [None, "admin@example.org", "a+b@1.org"])
+@pytest.mark.parametrize("admin", [None, "alice", "no", "0x1", "1e3", "a=b.c"])
+@pytest.mark.parametrize("tls", ["acme", "self-signed"])
+def test_the_first_file_says_what_was_asked(email: str | None, admin: str | None, tls: str) -> None:
+    text = config.write_first("1.xn--mnchen-3ya.de", email, admin, tls)  # type: ignore[arg-type]
+    site = read(text)
+    assert site.server_name == "1.xn--mnchen-3ya.de"
+    assert site.acme.email == email
+    assert site.tls.mode == tls
+    assert [person.name for person in site.admins] == ([admin] if admin else [])
+    assert "NEVER change" in text
+    assert "matrix-baremetal.yaml(5)" in text
+    assert max(len(line) for line in text.splitlines()) < 120
+    assert "\n\n\n" not in text
+
+
+def test_the_commented_lines_of_the_first_file_are_valid_too() -> None:
+    text = config.write_first("example.org", "a@b.de", "alice")
+    lines = [
+        line[2:] if line.startswith(("# hostname", "# federation", "#   ", "# synapse")) else line
+        for line in text.split("\n")
+    ]
+    site = read("\n".join(lines))
+    assert site.federation.allow == ("matrix.org",)
+    assert site.synapse.settings == {"max_upload_size": "100M"}
+
+
+def test_the_first_file_is_refused_with_all_reasons() -> None:
+    with pytest.raises(config.Unusable) as caught:
+        config.write_first("Example.org", "root", "'\nx: y")
+    assert [line.partition(":")[0] for line in caught.value.message.split("\n")] == ["server_name", "email", "admin"]
+    assert caught.value.status == 2

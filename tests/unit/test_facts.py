@@ -1,0 +1,88 @@
+"""What the machine is, read from a root."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from matrix_baremetal import facts
+from matrix_baremetal.facts import Cluster, numbers
+from matrix_baremetal.resources.postgres import OURS
+from tests.fake_postgres import Base
+from tests.fakes import FakeHost, Machine
+
+
+@pytest.mark.parametrize(
+    ("release", "python", "nginx", "cluster"),
+    [(12, "3.11", (1, 22, 1), Cluster("15", "main", 5432)), (13, "3.13", (1, 26, 3), Cluster("17", "main", 5432))],
+)
+def test_each_release_is_told_by_its_files(
+    release: int, python: str, nginx: tuple[int, ...], cluster: Cluster, tmp_path: Path
+) -> None:
+    seen = facts.read(FakeHost(Machine(tmp_path, release)))
+    assert (seen.release, seen.python, seen.nginx, seen.cluster) == (release, python, nginx, cluster)
+    assert seen.memory > 1 << 20
+    assert seen.processors >= 1
+
+
+def test_an_empty_folder_has_facts_too(tmp_path: Path) -> None:
+    seen = facts.read(FakeHost(Machine(tmp_path / "x", packages=()), live=False))
+    assert (seen.nginx, seen.cluster, seen.ipv6) == ((), None, False)
+
+
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("1.22.1-9+deb12u11", (1, 22, 1)), ("2:1.26.3-3", (1, 26, 3)), ("1.25.1~rc1", (1, 25, 1)), ("", ())],
+)
+def test_the_numbers_of_a_debian_version(version: str, expected: tuple[int, ...]) -> None:
+    assert numbers(version) == expected
+
+
+def a_cluster(machine: Machine, version: str, name: str, text: str) -> str:
+    place = f"/etc/postgresql/{version}/{name}"
+    machine.put(f"{place}/postgresql.conf", text)
+    return f"{place}/conf.d/50-matrix-baremetal.conf"
+
+
+def test_the_cluster_is_the_one_with_our_settings_else_on_the_standard_port_else_the_newest(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    host = FakeHost(machine)
+    machine.at("/etc/postgresql/15/main/postgresql.conf").unlink()
+    a_cluster(machine, "14", "old", "port = 5434\n")
+    a_cluster(machine, "16", "new", "port = 5433\n")
+    machine.at("/etc/postgresql/common").mkdir()
+    assert facts.cluster(host) == Cluster("16", "new", 5433)
+    ours = a_cluster(machine, "15", "main", "#port = 1\nport = 1\n port=5432 # the last one counts\n")
+    assert facts.cluster(host) == Cluster("15", "main", 5432)
+    a_cluster(machine, "14", "old", "port = 5434\n")
+    machine.put(ours.replace("/15/main/", "/14/old/"), "")
+    assert facts.cluster(host) == Cluster("14", "old", 5434, tuned=True)
+
+
+def test_a_cluster_with_a_database_of_somebody_else_is_shared(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse", comment=OURS)
+    assert facts.read(FakeHost(machine)).cluster == Cluster("15", "main", 5432)
+    machine.postgres.bases["shop"] = Base("postgres")
+    assert facts.read(FakeHost(machine)).cluster == Cluster("15", "main", 5432, shared=True)
+
+
+HOMESERVER = "listeners:\n- port: 8008\ndatabase:\n  name: psycopg2\n  args:\n    port: 5434\n"
+
+
+def test_the_cluster_that_synapse_uses_already_is_the_one_whatever_the_others_say(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    host = FakeHost(machine)
+    a_cluster(machine, "16", "new", "port = 5433\n")
+    a_cluster(machine, "14", "old", "port = 5434\n")
+    machine.put("/etc/postgresql/16/new/conf.d/50-matrix-baremetal.conf", "")
+    assert facts.cluster(host) == Cluster("16", "new", 5433, tuned=True)
+    machine.put("/etc/matrix-synapse/homeserver.yaml", HOMESERVER)
+    assert facts.cluster(host) == Cluster("14", "old", 5434)
+
+
+def test_a_cluster_that_does_not_answer_counts_as_somebody_elses_too(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.unit("postgresql@15-main.service").active = False
+    assert facts.cluster(FakeHost(machine)) == Cluster("15", "main", 5432, shared=True)

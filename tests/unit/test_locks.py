@@ -1,0 +1,67 @@
+"""The lock files name exactly what may be installed, and nothing of where it was made."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+import matrix_baremetal
+
+HERE = Path(matrix_baremetal.__file__).parent
+VERSIONS = yaml.safe_load((HERE / "versions.yaml").read_text())
+SYNAPSE = f"synapse-{VERSIONS['synapse']['version']}.txt"
+LOCKS = (SYNAPSE, "uv.txt")
+
+
+def pins(name: str) -> dict[str, list[str]]:
+    """`NAME==VERSION` to its hashes; a line that is neither fails the test."""
+    text = re.sub(r"^#.*\n", "", (HERE / "locks" / name).read_text(), flags=re.MULTILINE)
+    found = {}
+    for line in text.replace("\\\n", "").splitlines():
+        pin, *hashes = line.split()
+        assert re.fullmatch(r"[a-z0-9-]+==[0-9][0-9a-z.]*", pin), line
+        assert pin not in found
+        found[pin] = hashes
+    return found
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_every_pin_has_hashes_and_no_marker(name: str) -> None:
+    for pin, hashes in pins(name).items():
+        assert hashes, pin
+        assert all(re.fullmatch(r"--hash=sha256:[0-9a-f]{64}", value) for value in hashes), pin
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_names_no_address_and_no_path(name: str) -> None:
+    text = (HERE / "locks" / name).read_text()
+    assert not re.search(r"://|index-url|\.(org|com|io)\b|(^|\s)/\w", text)
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_no_package_twice(name: str) -> None:
+    names = [pin.partition("==")[0] for pin in pins(name)]
+    assert sorted(set(names)) == names
+
+
+def test_versions_are_those_of_versions_yaml() -> None:
+    assert f"matrix-synapse=={VERSIONS['synapse']['version']}" in pins(SYNAPSE)
+    assert list(pins("uv.txt")) == [f"uv=={VERSIONS['uv']['version']}"]
+
+
+def test_versions_are_text() -> None:
+    """`1.10` without a third part would be a number to YAML, and another version."""
+    assert all(isinstance(part["version"], str) for part in VERSIONS.values())
+
+
+def test_the_driver_is_the_one_with_wheels() -> None:
+    names = {pin.partition("==")[0] for pin in pins(SYNAPSE)}
+    assert "psycopg2-binary" in names
+    assert "psycopg2" not in names
+
+
+def test_synapse_finds_what_its_optional_parts_import() -> None:
+    """Redis for workers, URL previews, OIDC and JWT logins, cache sizing by memory."""
+    names = {pin.partition("==")[0] for pin in pins(SYNAPSE)}
+    assert {"txredisapi", "hiredis", "beautifulsoup4", "authlib", "pympler"} <= names

@@ -1,0 +1,219 @@
+"""What only a homeserver has: a config that it approves of, readiness, and accounts by its shared secret."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.net import Answer, Net
+from matrix_baremetal.resources.matrix import CHECK, Account, Homeserver, HomeserverConfig, register, users
+from tests.fake_postgres import Base
+from tests.fakes import FakeHost, Machine
+
+SECRET_FILE = "/etc/secret"
+CONFIG = HomeserverConfig(
+    "/etc/homeserver.yaml",
+    "server_name: example.org\nkey: /run/credentials/matrix-synapse.service/signing_key\n",
+    0o640,
+    unit="matrix-synapse.service",
+    python="/venv/bin/python",
+    credentials=("signing_key:/signing.key",),
+    more=("/etc/conf.d",),
+)
+
+
+class Script(Net):
+    """A homeserver that gives these answers, and notes what it was asked."""
+
+    def __init__(self, *answers: Answer) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, str, dict[str, Any] | None]] = []
+
+    def ask(
+        self,
+        method: str,
+        port: int,
+        path: str,
+        body: dict[str, Any] | None = None,
+        token: str | None = None,
+        timeout: float = 20,
+    ) -> Answer:
+        self.asked.append((method, path, body))
+        return self.answers.pop(0)
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> FakeHost:
+    machine = Machine(tmp_path)
+    machine.put(SECRET_FILE, "shared\n", 0o600)
+    return FakeHost(machine)
+
+
+def test_an_account_is_made_by_a_nonce_and_an_hmac_over_it(host: FakeHost) -> None:
+    net = Script(Answer(200, {"nonce": "n0nce"}), Answer(200, {}))
+    host.net = net
+    register(host, "alice", "pässword", True, SECRET_FILE)
+    [_, (method, path, body)] = net.asked
+    assert (method, path) == ("POST", "/_synapse/admin/v1/register")
+    words = b"n0nce\0alice\0p\xc3\xa4ssword\0admin"
+    mac = hmac.new(b"shared", words, hashlib.sha1).hexdigest()
+    assert body == {"nonce": "n0nce", "username": "alice", "password": "pässword", "admin": True, "mac": mac}
+
+
+def test_someone_who_is_no_administrator_is_none_in_the_hmac_too(host: FakeHost) -> None:
+    net = Script(Answer(200, {"nonce": "n"}), Answer(200, {}))
+    host.net = net
+    register(host, "bob", "p", False, SECRET_FILE)
+    body = net.asked[1][2]
+    assert body
+    assert body["mac"] == hmac.new(b"shared", b"n\0bob\0p\0notadmin", hashlib.sha1).hexdigest()
+
+
+def test_synapses_own_sentence_reaches_the_operator_and_the_password_does_not(host: FakeHost) -> None:
+    host.net = Script(Answer(200, {"nonce": "n"}), Answer(400, {"error": "User ID already taken."}))
+    with pytest.raises(Error, match="made no account alice: User ID already taken") as caught:
+        register(host, "alice", "hunter2", True, SECRET_FILE)
+    assert "hunter2" not in str(caught.value)
+
+
+def test_an_answer_without_a_sentence_is_told_by_its_status() -> None:
+    assert Answer(500, {}).error == "status 500"
+    assert Answer(0, {}).error == "nobody answers"
+    assert Answer(403, {"error": "no"}).error == "no"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "ready"),
+    [
+        (404, "M_NOT_FOUND", True),
+        (404, "M_UNRECOGNIZED", False),
+        (404, None, False),
+        (200, "M_NOT_FOUND", False),
+        (500, "M_UNKNOWN", False),
+        (502, None, False),
+        (0, None, False),
+    ],
+)
+def test_ready_means_that_an_alias_that_nobody_has_is_not_found(
+    status: int, code: str | None, ready: bool, host: FakeHost
+) -> None:
+    answer = Answer(status, {"errcode": code} if code else {})
+    net = Script(answer, answer)
+    host.net = net
+    wanted = Homeserver("example.org")
+    assert wanted.find(host) == replace(wanted, ready=ready)
+    wanted.find(host)
+    assert net.asked[0][1].startswith("/_matrix/client/v3/directory/room/%23nobody-")
+    assert net.asked[0][1].endswith("%3Aexample.org")
+    assert net.asked[0][1] != net.asked[1][1], "Synapse could answer the same alias from its cache"
+
+
+def test_it_waits_until_the_homeserver_is_ready(host: FakeHost) -> None:
+    net = Script(Answer(0, {}), Answer(502, {}), Answer(404, {}), Answer(404, {"errcode": "M_NOT_FOUND"}))
+    host.net = net
+    Homeserver("example.org").make(host, None)
+    assert net.answers == []
+
+
+def test_a_config_is_checked_by_synapse_with_credentials_of_the_checking_unit(host: FakeHost) -> None:
+    CONFIG.make(host, None)
+    [started] = [s for s in host.machine.started if s.argv[0] == "systemd-run"]
+    line = " ".join(started.argv)
+    for words in (
+        "--unit=matrix-synapse-check.service",
+        "--property=LoadCredential=signing_key:/signing.key",
+        f"-m synapse.config -c {CHECK}/homeserver.yaml -c /etc/conf.d --no-secrets-in-config",
+    ):
+        assert words in line
+    assert host.text("/etc/homeserver.yaml") == CONFIG.content
+    assert host.node(CHECK) is None
+
+
+def test_a_config_that_synapse_refuses_leaves_the_old_one_and_says_why(host: FakeHost) -> None:
+    host.write("/etc/homeserver.yaml", "old", 0o640)
+    host.machine.says["systemd-run"] = "Error in configuration at 'max_upload_size'"
+    with pytest.raises(
+        Error, match=r"does not accept the new .* the old one stays: Error in configuration at"
+    ) as caught:
+        CONFIG.make(host, CONFIG.find(host))
+    assert "synapse.settings" in (caught.value.hint or "")
+    assert host.text("/etc/homeserver.yaml") == "old"
+    assert host.node(CHECK) is None
+
+
+def test_in_a_folder_there_is_no_synapse_to_ask(tmp_path: Path) -> None:
+    host = FakeHost(Machine(tmp_path), live=False)
+    CONFIG.make(host, None)
+    assert host.machine.started == []
+
+
+@pytest.mark.parametrize("text", [None, "", "\n", "\r\n"])
+def test_an_account_needs_a_password_in_its_file(text: str | None, host: FakeHost) -> None:
+    if text is not None:
+        host.machine.put("/password", text)
+    with pytest.raises(Error, match="no password in /password"):
+        Account("@alice:example.org", password_file="/password").make(host, None)
+
+
+ALICE = Account(
+    "@alice:example.org",
+    True,
+    database="matrix-synapse",
+    secret_file=SECRET_FILE,
+    password_file="/secrets/passwords/alice",
+    invent=lambda: "made-up",
+)
+
+
+def with_accounts(host: FakeHost, **accounts: bool) -> None:
+    """The homeserver's database, with these accounts."""
+    host.machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse")
+    host.machine.postgres.accounts |= {f"@{name}:example.org": admin for name, admin in accounts.items()}
+
+
+def test_an_account_that_exists_is_promoted_where_it_should_be_an_administrator(host: FakeHost) -> None:
+    with_accounts(host, alice=False, bob=False)
+    host.net = Script()
+    ALICE.make(host, ALICE.find(host))
+    assert ALICE.find(host) == ALICE
+    assert host.machine.postgres.accounts == {"@alice:example.org": True, "@bob:example.org": False}
+    assert host.node("/secrets") is None, "its password is its own"
+
+
+def test_an_administrator_is_never_made_less(host: FakeHost) -> None:
+    with_accounts(host, alice=True)
+    host.net = Script()
+    wanted = replace(ALICE, admin=False)
+    wanted.make(host, wanted.find(host))
+    assert host.machine.postgres.accounts == {"@alice:example.org": True}
+
+
+def test_a_password_is_made_up_when_the_account_is_and_kept_for_root_alone(host: FakeHost) -> None:
+    net = Script(*(Answer(200, {"nonce": "n"}), Answer(500, {}), Answer(200, {"nonce": "n"}), Answer(200, {})))
+    host.net = net
+    assert "made-up" not in repr(ALICE)
+    with pytest.raises(Error):
+        ALICE.make(host, None)
+    again = replace(ALICE, invent=lambda: "another")
+    again.make(host, None)
+    assert [body["password"] for _, _, body in net.asked if body] == ["made-up", "made-up"]
+    assert host.text("/secrets/passwords/alice") == "made-up"
+    modes = [host.path(path).stat().st_mode & 0o777 for path in ("/secrets/passwords", "/secrets/passwords/alice")]
+    assert modes == [0o700, 0o600]
+
+
+def test_all_accounts_are_listed(host: FakeHost) -> None:
+    host.machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse")
+    host.machine.postgres.accounts |= {"@alice:example.org": True, "@bob:example.org": False}
+    rows = users(host, 5432, "matrix-synapse")
+    assert [(row["user"], row["admin"], row["deactivated"]) for row in rows] == [
+        ("@alice:example.org", True, False),
+        ("@bob:example.org", False, False),
+    ]
+    assert users(host, 5432, "not-yet") == []

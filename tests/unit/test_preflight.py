@@ -1,0 +1,235 @@
+"""Preflight: each obstacle in words with a way out, all at once, and nothing touched."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from matrix_baremetal import preflight
+from matrix_baremetal.components.nginx import CONFIG
+from matrix_baremetal.facts import Cluster, Listener
+from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.preflight import Obstacle, Refused
+from matrix_baremetal.resources.matrix import HomeserverConfig
+from matrix_baremetal.session import Session
+from tests.fakes import FakeHost, Machine, a_session
+
+MB = 1024 * 1024
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    return Machine(tmp_path)
+
+
+def one(obstacles: object) -> Obstacle:
+    """The one obstacle that there is."""
+    [obstacle] = list(obstacles)  # type: ignore[call-overload]
+    assert isinstance(obstacle, Obstacle)
+    assert obstacle.hint
+    return obstacle
+
+
+def listening(now: Session, *listeners: Listener) -> list[Obstacle]:
+    return list(preflight.ports(now.needs, listeners))
+
+
+def test_a_sound_machine_has_no_obstacle(machine: Machine) -> None:
+    now = a_session(machine)
+    preflight.check_machine(now.host)
+    assert [*preflight.postgres(now.site), *preflight.web_server(now.needs, now.host)] == []
+    assert [*preflight.space(now.host, now.site), *preflight.permanence(now.site, now.host, now.manifest)] == []
+
+
+def test_it_needs_root(machine: Machine) -> None:
+    machine.superuser = False
+    assert one(preflight.machine(FakeHost(machine))) == Obstacle("this needs root", "run it with sudo")
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ('PRETTY_NAME="Ubuntu 24.04"\nID=ubuntu\nVERSION_ID="24.04"\n', "Ubuntu 24.04"),
+        ('PRETTY_NAME="Debian 11"\nID=debian\nVERSION_ID="11"\n', "Debian 11"),
+        ("", "an unknown system"),
+    ],
+)
+def test_another_system_is_named(text: str, name: str, machine: Machine) -> None:
+    machine.put("/etc/os-release", text)
+    assert one(preflight.machine(FakeHost(machine))).message == f"this is {name}; only Debian 12 and 13 are supported"
+
+
+def test_a_container_without_systemd_is_refused(machine: Machine) -> None:
+    machine.at("/run/systemd/system").rmdir()
+    assert "systemd does not run here" in one(preflight.machine(FakeHost(machine))).message
+
+
+def test_a_processor_without_wheels_is_named(machine: Machine) -> None:
+    machine.processor = "riscv64"
+    assert "riscv64" in one(preflight.machine(FakeHost(machine))).message
+
+
+def test_the_server_name_never_changes(machine: Machine) -> None:
+    now = a_session(machine)
+    assert one(preflight.permanence(now.site, now.host, Manifest("old.org"))).message.startswith(
+        "this homeserver is old.org and can't become example.org"
+    )
+    assert list(preflight.permanence(now.site, now.host, Manifest("example.org"))) == []
+
+
+def test_the_server_name_never_changes_with_the_manifest_lost_either(machine: Machine) -> None:
+    machine.put("/etc/matrix-synapse/homeserver.yaml", "# head\nserver_name: old.org\n")
+    now = a_session(machine)
+    obstacle = one(preflight.permanence(now.site, now.host, Manifest()))
+    assert "set server_name: old.org" in obstacle.hint
+
+
+@pytest.mark.parametrize(
+    ("cluster", "words"),
+    [(None, "no Postgres cluster"), (Cluster("14", "main", 5432), "needs Postgres 15; this machine's is 14")],
+)
+def test_postgres_is_there_and_new_enough(cluster: Cluster | None, words: str, machine: Machine) -> None:
+    assert words in one(preflight.postgres(a_session(machine, cluster=cluster).site)).message
+
+
+@pytest.mark.parametrize(
+    ("listener", "message", "hint"),
+    [
+        (
+            Listener(80, 12, "apache2", "apache2.service"),
+            "port 80 is in use by apache2 (process 12, apache2.service)",
+            "systemctl disable --now apache2.service",
+        ),
+        (Listener(8008, 13, "python3", None), "port 8008 is in use by python3 (process 13)", "stop process 13"),
+        (
+            Listener(443, 14, "caddy", "session-1.scope"),
+            "port 443 is in use by caddy (process 14, session-1.scope)",
+            "stop process 14",
+        ),
+    ],
+)
+def test_a_port_that_is_taken_is_told_by_whom(listener: Listener, message: str, hint: str, machine: Machine) -> None:
+    assert listening(a_session(machine), listener) == [Obstacle(message, hint)]
+
+
+def test_a_port_that_our_own_unit_has_is_not_taken(machine: Machine) -> None:
+    now = a_session(machine)
+    ours = (Listener(80, 1, "nginx", "nginx.service"), Listener(8008, 2, "python3", "matrix-synapse.service"))
+    assert listening(now, *ours, Listener(22, 3, "sshd", "ssh.service")) == []
+
+
+def test_a_broken_nginx_is_quoted_and_not_hidden(machine: Machine) -> None:
+    machine.put("/etc/nginx/conf.d/shop.conf", "server {")
+    now = a_session(machine)
+    assert "shop.conf" in one(preflight.web_server(now.needs, now.host)).message
+
+
+def test_a_site_of_our_name_is_told_with_its_file(machine: Machine) -> None:
+    machine.put("/etc/nginx/conf.d/shop.conf", "server {\n  server_name www.shop.org matrix.example.org;\n}\n")
+    machine.put("/etc/nginx/conf.d/other.conf", "server { server_name _; }\nserver {\n server_name other.org;\n}\n")
+    machine.put(CONFIG, "server {\n  server_name matrix.example.org;\n}\n")
+    now = a_session(machine)
+    assert one(preflight.web_server(now.needs, now.host)).message == (
+        "/etc/nginx/conf.d/shop.conf has a site for matrix.example.org already"
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "server { listen 80; server_name matrix.example.org; }\n",
+        "server { server_name 'matrix.example.org'; }\n",
+        'server {\n  server_name\n    "matrix.example.org" b.org;\n}\n',
+        "server {server_name matrix.example.org;}\n",
+        "server { listen 80; # not ours\n  server_name matrix.example.org; # ours\n}\n",
+    ],
+)
+def test_a_site_of_our_name_is_found_however_it_is_written(text: str, machine: Machine) -> None:
+    machine.put("/etc/nginx/sites-enabled/shop", text)
+    now = a_session(machine)
+    assert "a site for matrix.example.org already" in one(preflight.web_server(now.needs, now.host)).message
+
+
+@pytest.mark.parametrize(
+    "text", ["# server_name matrix.example.org;\n", "server { server_name my-matrix.example.org; }\n"]
+)
+def test_what_only_looks_like_our_name_is_in_nobodys_way(text: str, machine: Machine) -> None:
+    machine.put("/etc/nginx/sites-enabled/shop", text)
+    now = a_session(machine)
+    assert list(preflight.web_server(now.needs, now.host)) == []
+
+
+def test_a_machine_without_nginx_has_no_site_in_the_way(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, packages=())
+    now = a_session(machine)
+    assert list(preflight.web_server(now.needs, now.host)) == []
+    assert machine.started == []
+
+
+def test_a_full_disk_is_told_before_the_first_change_and_not_when_synapse_is_there(machine: Machine) -> None:
+    machine.spare = 500 * MB
+    now = a_session(machine)
+    obstacle = one(preflight.space(now.host, now.site))
+    assert obstacle.message == "/opt has 500 MB free and an install needs 700 MB"
+    machine.at(f"/opt/matrix-baremetal/synapse/{now.site.versions.synapse.version}").mkdir(parents=True)
+    assert list(preflight.space(now.host, now.site)) == []
+
+
+@pytest.mark.parametrize(("opt", "lib", "full"), [(460, 260, ""), (440, 260, "/opt"), (460, 240, "/var/lib")])
+def test_two_file_systems_need_room_each_for_its_own(opt: int, lib: int, full: str, machine: Machine) -> None:
+    machine.spares = {"/opt": opt * MB, "/var/lib": lib * MB}
+    now = a_session(machine)
+    found = [obstacle.message for obstacle in preflight.space(now.host, now.site)]
+    assert [message.partition(" has ")[0] for message in found] == ([full] if full else [])
+
+
+HOMESERVER = "/etc/matrix-synapse/homeserver.yaml"
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        (HOMESERVER, "server_name: example.org\n"),
+        (HOMESERVER, ""),
+        ("/etc/matrix-synapse/example.org.signing.key", "ed25519 a_x y\n"),
+    ],
+)
+def test_a_synapse_that_somebody_else_set_up_is_never_taken_over(path: str, text: str, machine: Machine) -> None:
+    machine.put(path, text)
+    now = a_session(machine)
+    assert one(preflight.another(now.host)).message == f"there is another Synapse here, with {path}"
+    with pytest.raises(Refused, match="there is another Synapse here"):
+        preflight.check(now.site, now.needs, now.host, now.manifest)
+
+
+def test_our_own_synapse_is_no_other_and_debians_conf_d_neither(machine: Machine) -> None:
+    assert list(preflight.another(FakeHost(machine))) == []
+    machine.put("/etc/matrix-synapse/conf.d/server_name.yaml", "server_name: example.org\n")
+    [config] = [r for r in a_session(machine).resources if isinstance(r, HomeserverConfig)]
+    machine.put(HOMESERVER, config.content)
+    assert list(preflight.another(FakeHost(machine))) == []
+
+
+def test_all_obstacles_are_told_at_once_and_nothing_is_touched(machine: Machine) -> None:
+    machine.superuser, machine.processor, machine.spare = False, "riscv64", MB
+    machine.put("/etc/os-release", "")
+    machine.put("/etc/nginx/conf.d/shop.conf", "server {")
+    now = a_session(machine, cluster=None)
+    before = machine.tree()
+    with pytest.raises(Refused) as caught:
+        preflight.check(now.site, now.needs, now.host, Manifest("old.org"))
+    text = caught.value.message
+    for words in ("root", "unknown system", "riscv64", "old.org", "cluster", "shop.conf", "/opt has"):
+        assert words in text
+    assert text.count("→") == len(caught.value.obstacles) >= 7
+    assert machine.tree() == before
+    assert machine.changing() == []
+
+
+def test_in_a_folder_only_the_server_name_matters(machine: Machine) -> None:
+    machine.superuser = False
+    now = a_session(machine, host=FakeHost(machine, live=False))
+    preflight.check(now.site, now.needs, now.host, Manifest("example.org"))
+    with pytest.raises(Refused, match="can't become"):
+        preflight.check(now.site, now.needs, now.host, Manifest("old.org"))

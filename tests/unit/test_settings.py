@@ -1,0 +1,69 @@
+"""What of Synapse's settings is passed on, and what is said of the rest."""
+
+from __future__ import annotations
+
+import pytest
+
+from matrix_baremetal import config, settings
+from matrix_baremetal.config import Config
+from matrix_baremetal.errors import ConfigError
+
+
+def read(text: str) -> Config:
+    return config.decode(text, "config.yaml")
+
+
+def problems(text: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        read(text)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("key", sorted(settings.OURS))
+def test_settings_that_are_ours_name_what_to_use(key: str) -> None:
+    said = problems(f"server_name: a.b\nsynapse:\n  settings:\n    {key}: x\n")
+    assert said.startswith(f"config.yaml:4:5: synapse.settings.{key}: this setting is written by matrix-baremetal (")
+    assert said.count("\n") == 0
+
+
+@pytest.mark.parametrize("path", settings.SECRETS, ids=".".join)
+def test_inline_secrets_name_the_key_for_a_file(path: tuple[str, ...]) -> None:
+    value = "x"
+    for step in reversed(path):
+        value = f"{{{step}: {value}}}"
+    said = problems(f"server_name: a.b\nsynapse: {{settings: {value}}}")
+    assert f"synapse.settings.{'.'.join(path)}: a secret can't stand in this file" in said
+    assert f"write {path[-1]}_path: FILE" in said
+    assert read(f"server_name: a.b\nsynapse: {{settings: {value.replace(path[-1], path[-1] + '_path')}}}")
+
+
+@pytest.mark.parametrize(
+    ("key", "hint"),
+    [
+        ("max_uplod_size", "did you mean max_upload_size?"),
+        ("enable_serch", "did you mean enable_search?"),
+        ("allow_underscore_prefixed_registration", "did you mean"),  # documented so, but read under another name
+        ("qqqq", "Synapse would pass over it in silence"),
+    ],
+)
+def test_a_typo_in_settings_is_found(key: str, hint: str) -> None:
+    said = problems(f"server_name: a.b\nsynapse: {{settings: {{{key}: 1}}}}")
+    assert f'config.yaml:2:22: synapse.settings.{key}: Synapse 1.163.2 has no setting "{key}" (' in said
+    assert hint in said
+
+
+@pytest.mark.parametrize(
+    "key", ["max_upload_size", "rc_message", "experimental_features", "oidc_providers", "modules"]
+)
+def test_settings_of_synapse_are_passed_on(key: str) -> None:
+    assert read(f"server_name: a.b\nsynapse: {{settings: {{{key}: [1, {{x: y}}]}}}}").synapse.settings[key] == (
+        1,
+        {"x": "y"},
+    )
+
+
+def test_free_settings_carry_a_text_literally() -> None:
+    text = "$(id) `id` {{ x }} %n 'q' ; \\ é 👍"
+    quoted = "'" + text.replace("'", "''") + "'"
+    loaded = read(f"server_name: a.b\nsynapse: {{settings: {{hs_disabled_message: {quoted}}}}}")
+    assert loaded.synapse.settings["hs_disabled_message"] == text

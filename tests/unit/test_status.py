@@ -1,0 +1,131 @@
+"""status: the machine on one screen, and what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from matrix_baremetal import status
+from matrix_baremetal.commands.status import days, memory, page, since
+from matrix_baremetal.converge import converge
+from matrix_baremetal.session import Session
+from tests.fakes import MINIMAL, Machine, a_session
+
+CURRENT = "/etc/letsencrypt/live/matrix-baremetal-example.org"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Machine:
+    """A machine after an install."""
+    machine = Machine(tmp_path)
+    now = a_session(machine)
+    list(converge(now.resources, now.host, now.manifest))
+    now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
+    machine.started.clear()
+    return machine
+
+
+def seen(machine: Machine) -> status.Status:
+    return status.read(a_session(machine))
+
+
+def faults(machine: Machine) -> list[str]:
+    found = seen(machine).faults
+    assert all(row["next"] for row in found)
+    return [row["fault"] for row in found]
+
+
+def test_a_sound_machine_has_no_fault_and_is_only_looked_at(machine: Machine) -> None:
+    before = machine.tree()
+    found = seen(machine)
+    assert found.faults == []
+    assert found.ready
+    assert {row["state"] for row in found.units} == {"active"}
+    assert [(c["domain"], c["state"]) for c in found.certificates] == [
+        ("matrix.example.org", "valid"),
+        ("example.org", "valid"),
+    ]
+    assert (found.versions["synapse"], found.versions["postgres"]) == ("1.163.2", "15")
+    assert found.disk["database"] == 8388608
+    assert machine.tree() == before
+    assert machine.changing() == []
+
+
+def test_a_unit_that_is_down_is_a_fault(machine: Machine) -> None:
+    machine.unit("nginx.service").active = False
+    assert faults(machine) == ["nginx.service is inactive"]
+
+
+def test_a_homeserver_that_lost_its_database_does_not_answer(machine: Machine) -> None:
+    machine.unit("postgresql@15-main.service").active = False
+    assert faults(machine) == ["postgresql@15-main.service is inactive", "the homeserver does not answer"]
+    assert seen(machine).disk["database"] == 0
+
+
+@pytest.mark.parametrize(
+    ("days_left", "age", "state"), [(60, 30, "valid"), (17, 73, "overdue"), (-1, 91, "expired"), (5, 1, "valid")]
+)
+def test_a_certificate_that_should_have_been_renewed_is_a_fault(
+    days_left: float, age: float, state: str, machine: Machine
+) -> None:
+    machine.certificate(CURRENT, ["example.org"], days_left, age)
+    [_, row] = seen(machine).certificates
+    assert row["state"] == state
+    assert any("certificate of" in fault for fault in faults(machine)) == (state != "valid")
+
+
+@pytest.mark.parametrize(("content", "state"), [(None, "missing"), ("nonsense", "broken")])
+def test_a_certificate_that_is_not_there_or_broken_is_a_fault(
+    content: str | None, state: str, machine: Machine
+) -> None:
+    place = machine.at(f"{CURRENT}/fullchain.pem")
+    place.unlink()
+    if content:
+        place.write_text(content)
+    assert f"the certificate of example.org is {state}" in faults(machine)
+
+
+def test_a_certificate_that_is_pending_is_told_with_its_reason(machine: Machine) -> None:
+    machine.put("/var/lib/matrix-baremetal/pending/example.org", json.dumps({"reason": "no DNS"}))
+    assert any("example.org is pending: no DNS" in fault for fault in faults(machine))
+
+
+def test_a_self_signed_certificate_is_a_fault_only_where_a_real_one_was_asked_for(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    text = "server_name: example.org\ntls: {mode: self-signed}\n"
+    now = a_session(machine, text)
+    list(converge(now.resources, now.host, now.manifest))
+    now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
+    assert status.read(a_session(machine, text)).faults == []
+    assert any("self-signed" in row["fault"] for row in status.read(a_session(machine, MINIMAL)).faults)
+
+
+def test_before_an_install_everything_is_a_fault_and_nothing_breaks(tmp_path: Path) -> None:
+    found = seen(Machine(tmp_path, packages=()))
+    assert not found.ready
+    assert found.versions["synapse"] == "none"
+    assert len(found.faults) > 5
+
+
+def test_the_page_ends_with_what_is_wrong(machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
+    machine.unit("nginx.service").active = False
+    now: Session = a_session(machine)
+    page(now, status.read(now))
+    text = capsys.readouterr().out
+    assert text.startswith("example.org at https://matrix.example.org is ready.\n")
+    assert "\x1b" not in text
+    assert text.rstrip().splitlines()[-2:] == ["✗ nginx.service is inactive", "  next: journalctl -u nginx.service"]
+
+
+@pytest.mark.parametrize(
+    ("size", "text"), [(None, ""), (0, "0 MiB"), (5 * 2**20, "5 MiB"), (2**30, "1.0 GiB"), (3 * 2**29, "1.5 GiB")]
+)
+def test_sizes_are_for_people(size: int | None, text: str) -> None:
+    assert memory(size) == text
+
+
+def test_times_are_for_people() -> None:
+    assert (days(None), days(3), since(None)) == ("", "3 days left", "")
+    assert since(0).endswith(" days")
