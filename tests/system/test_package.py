@@ -177,9 +177,12 @@ class TestInstalled:
         assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.0
 
     def test_the_hook_is_for_our_certificates_alone(self, installed: Guest) -> None:
-        assert installed.run([HOOK], env={"RENEWED_LINEAGE": "/etc/letsencrypt/live/example.org"}).stderr == ""
-        ours = {"RENEWED_LINEAGE": "/etc/letsencrypt/live/matrix-baremetal-example.org"}
-        assert "config.yaml" in installed.run([HOOK], env=ours, check=False).stderr
+        # Where the command has run there is its lock's file.
+        for lineage, runs in (("example.org", False), ("matrix-baremetal-example.org", True)):
+            installed.run("rm -f /run/lock/matrix-baremetal.lock")
+            shown = installed.run([HOOK], env={"RENEWED_LINEAGE": f"/etc/letsencrypt/live/{lineage}"})
+            assert (shown.stdout, shown.stderr) == ("", "")
+            assert (installed.run("test -e /run/lock/matrix-baremetal.lock", check=False).returncode == 0) is runs
 
     def test_completion_knows_the_commands_and_their_options(self, installed: Guest) -> None:
         commands = set(re.findall(r"^    ([a-z]+) ", usage(installed), re.MULTILINE))
