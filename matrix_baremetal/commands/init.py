@@ -9,7 +9,7 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from matrix_baremetal import config, names, report, session
+from matrix_baremetal import first_config, names, report, session
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.host import Host
 
@@ -54,7 +54,7 @@ def write(args: Namespace) -> None:
             "the server name is missing: the part after the colon in @alice:example.org (--server-name)",
             hint="matrix-baremetal init --server-name example.org --email you@example.org --yes",
         )
-    text = config.write_first(server_name, email or None, getattr(args, "admin", None))
+    text = first_config.text(server_name, email or None, getattr(args, "admin", None))
     path = place(args)
     host = Host(path.parent) if args.config else Host(Path(args.root))
     name = f"/{path.name}" if args.config else session.CONFIG

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix_baremetal import config
+from matrix_baremetal import config, first_config
 from matrix_baremetal.config import Acme, Admin, Config, Federation, Synapse, Tls
 from matrix_baremetal.errors import ConfigError
 
@@ -214,7 +214,7 @@ def test_load_refuses_what_is_no_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize("admin", [None, "alice", "no", "0x1", "1e3", "a=b.c"])
 @pytest.mark.parametrize("tls", ["acme", "self-signed"])
 def test_the_first_file_says_what_was_asked(email: str | None, admin: str | None, tls: str) -> None:
-    text = config.write_first("1.xn--mnchen-3ya.de", email, admin, tls)  # type: ignore[arg-type]
+    text = first_config.text("1.xn--mnchen-3ya.de", email, admin, tls)  # type: ignore[arg-type]
     site = read(text)
     assert site.server_name == "1.xn--mnchen-3ya.de"
     assert site.acme.email == email
@@ -227,7 +227,7 @@ def test_the_first_file_says_what_was_asked(email: str | None, admin: str | None
 
 
 def test_the_commented_lines_of_the_first_file_are_valid_too() -> None:
-    text = config.write_first("example.org", "a@b.de", "alice")
+    text = first_config.text("example.org", "a@b.de", "alice")
     lines = [
         line[2:] if line.startswith(("# hostname", "# federation", "#   ", "# synapse")) else line
         for line in text.split("\n")
@@ -239,6 +239,6 @@ def test_the_commented_lines_of_the_first_file_are_valid_too() -> None:
 
 def test_the_first_file_is_refused_with_all_reasons() -> None:
     with pytest.raises(config.Unusable) as caught:
-        config.write_first("Example.org", "root", "'\nx: y")
+        first_config.text("Example.org", "root", "'\nx: y")
     assert [line.partition(":")[0] for line in caught.value.message.split("\n")] == ["server_name", "email", "admin"]
     assert caught.value.status == 2

@@ -20,7 +20,7 @@ MODULES = {
 # From the top down. Those of one line may import each other; a folder stands for what is in it.
 LAYERS = (
     ("cli",),
-    ("commands",),
+    ("words", "commands"),
     ("report", "status", "preflight", "session"),
     ("components",),
     ("templates", "site", "needs", "facts"),
@@ -29,6 +29,7 @@ LAYERS = (
     ("lock",),
     ("host",),
     ("net", "shell", "signals"),
+    ("first_config",),
     ("config", "versions"),
     ("settings", "yamlfile", "shape", "nodes", "names"),
     ("log", "errors"),
@@ -40,7 +41,7 @@ IMPORTERS = {
     "jinja2": {"templates"},
     "yaml": {"yamlfile"},
     "rich": {"report"},
-    "argparse": {"cli", "commands"},
+    "argparse": {"cli", "words", "commands"},
     "subprocess": set[str](),
     "socket": {"net", "commands"},
     "zipfile": {"resources"},

@@ -1,0 +1,70 @@
+"""The text of the first config.yaml, which an operator goes on editing."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from matrix_baremetal import names
+from matrix_baremetal.config import Unusable
+
+
+def text(
+    server_name: str,
+    email: str | None = None,
+    admin: str | None = None,
+    tls: Literal["acme", "self-signed"] = "acme",
+) -> str:
+    """Give the text of a new config.yaml: what has no default, and comments on what else there is.
+
+    Raises `Unusable` with every value that can't stand in it, so that a run without a terminal hears of all at once.
+    """
+    wrong = []
+    for key, check, value in (
+        ("server_name", names.server_name, server_name),
+        ("email", names.email, email),
+        ("admin", names.localpart, admin),
+    ):
+        try:
+            if value is not None:
+                check(value)
+        except ValueError as error:
+            wrong.append(f"{key}: {error}")
+    if wrong:
+        raise Unusable("\n".join(wrong), hint="matrix-baremetal init --help")
+    return _FIRST.format(
+        server_name=_quoted(server_name),
+        tls="" if tls == "acme" else f"\ntls:\n  mode: {tls}\n",
+        email=f"  email: {_quoted(email)}" if email else "  # email: admin@example.org",
+        admin=f"\nadmins:\n  - name: {_quoted(admin)}\n" if admin else "",
+    )
+
+
+def _quoted(text: str) -> str:
+    # Single quotes hold any text without a quote or a line's end, and no checked name has either.
+    return f"'{text}'"
+
+
+_FIRST = """\
+# What this Matrix server is. After a change:  matrix-baremetal plan  shows what it means,
+# and  matrix-baremetal apply  makes it so. All keys are described in matrix-baremetal.yaml(5).
+
+# The part after the colon in @alice:example.org. It can NEVER change: users, rooms and other servers know this
+# machine by it. Moving to another name means beginning anew.
+server_name: {server_name}
+
+# Where Synapse answers, if not at matrix.<server_name>. It may equal server_name.
+# hostname: matrix.example.org
+{tls}
+# The certificate authority's (Let's Encrypt, unless directory names another) may warn at this address.
+acme:
+{email}
+{admin}
+# Whom to talk with: everyone, unless servers are listed here.
+# federation:
+#   allow: [matrix.org]
+
+# Anything of Synapse's own configuration goes below synapse.settings and is passed on as it is.
+# synapse:
+#   settings:
+#     max_upload_size: 100M
+"""
