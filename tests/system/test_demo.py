@@ -12,7 +12,7 @@ import pytest
 from tests.lab import Lab
 
 DEMO = Path(__file__).parents[2] / "bin/demo"
-pytestmark = [pytest.mark.lab, pytest.mark.long]
+pytestmark = pytest.mark.lab
 
 
 def left() -> set[str]:
@@ -29,6 +29,7 @@ def test_it_ends_with_two_servers_that_talk_to_each_other() -> None:
     assert left() == set()
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_stopped_it_cleans_up(number: signal.Signals) -> None:
     running = subprocess.Popen(
