@@ -39,7 +39,9 @@ def test_without_a_network_and_without_uv(cut_off: Site) -> None:
     site.guest.run(f"mv /root/{wheel.rpartition('/')[2]} {own}/")
     said = site.mb("install", "--unattended", "--admin", "alice", "--wheelhouse", own).stdout
     assert f"{site.server_name} is ready after" in said
-    assert re.search(r"pip", site.guest.run(f"cat {OPT}/current/lib/python3*/site-packages/jinja2-*/INSTALLER").stdout)
+    assert re.search(
+        r"pip", site.guest.run(f"cat {OPT}/current/lib/python3*/site-packages/jinja2-*/INSTALLER").stdout
+    )
     invariants.hold(site)
 
 
