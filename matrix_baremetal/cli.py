@@ -64,14 +64,14 @@ def command(args: Namespace) -> int:
 
 def tell(error: Error, *, json: bool) -> None:
     """An error for a person on stderr; with --json also as a document on stdout."""
+    from matrix_baremetal import report
+
     # A config's mistakes begin with their place, where editors look for it.
     head = "" if isinstance(error, ConfigError) else "matrix-baremetal: "
-    print(f"{head}{error.message}", file=sys.stderr)
+    print(report.wrapped(f"{head}{error.message}", 2, sys.stderr), file=sys.stderr)
     if error.hint:
-        print(f"next: {error.hint}", file=sys.stderr)
+        print(report.wrapped(f"next: {error.hint}", 6, sys.stderr), file=sys.stderr)
     if json:
-        from matrix_baremetal import report
-
         report.document({"error": error.message, "next": error.hint, "status": error.status})
 
 

@@ -6,12 +6,15 @@ import contextlib
 import difflib
 import json as json_module
 import os
+import shutil
 import sys
+import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, TextIO
 
+from matrix_baremetal import log
 from matrix_baremetal.converge import Change
 from matrix_baremetal.resources.resource import Difference
 from matrix_baremetal.site import Site
@@ -25,6 +28,23 @@ def coloured(text: str, colour: str) -> str:
     if not sys.stdout.isatty() or os.environ.get("NO_COLOR"):
         return text
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
+
+
+def wrapped(text: str, indent: int = 0, stream: TextIO | None = None) -> str:
+    """Lines of prose broken between words where a terminal would break them anywhere; what follows is indented.
+
+    `stream` is where they will go, stdout unless said; what isn't a terminal gets them as they are.
+    """
+    if not (stream or sys.stdout).isatty():
+        return text
+    fill = textwrap.TextWrapper(
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * indent,
+        replace_whitespace=False,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+    return "\n".join(map(fill.fill, text.splitlines()))
 
 
 def document(data: Any) -> None:
@@ -94,32 +114,59 @@ def row(change: Change) -> dict[str, Any]:
 
 
 class Progress:
-    """Tells each change as it ends; on a terminal also which one is under way, and for how long."""
+    """Tells each change as it ends; on a terminal also which one is under way, and for how long.
+
+    A person who watches an install is spared the dozens of directories and files that are made in no time: they are
+    counted. With -v, and where nobody watches, each is told.
+    """
 
     def __init__(self, *, quiet: bool, live: Live | None = None) -> None:
         self.quiet = quiet
         self.live = live
+        self.small = 0
 
     def tell(self, change: Change) -> Change:
         """Say it, and pass it on."""
         if not change.ended:
             if self.live is not None:
                 self.live.show(f"{change.verb} {change.title}")
+        elif self.live is not None and small(change) and not log.verbose:
+            self.small += 1
         elif not self.quiet:
-            for line in told(change):
-                self.live.say(line) if self.live is not None else print(line, flush=True)
+            self._say(told(change))
         return change
+
+    def end(self) -> None:
+        """Say how many were only counted."""
+        if self.small:
+            things = "thing" if self.small == 1 else "things"
+            self._say([f"  {coloured('✓', '✓')}          create {self.small} small {things} more (-v names each)"])
+
+    def _say(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.live.say(line) if self.live is not None else print(line, flush=True)
+
+
+def small(change: Change) -> bool:
+    """Whether nobody would miss it: something new, made at once, with nothing to say of it."""
+    return change.action == "create" and change.outcome == "done" and not change.kept and not timed(change)
+
+
+def timed(change: Change) -> bool:
+    """Whether it took long enough to have its time told."""
+    return change.seconds >= 0.05
 
 
 def told(change: Change) -> Iterator[str]:
     """A change that ended, in lines."""
     sign = "✓" if change.outcome == "done" else "!"
-    spent = f"{change.seconds:5.1f} s" if change.seconds >= 0.05 else "       "
-    yield f"  {coloured(sign, sign)} {spent}  {change.verb} {change.title}"
+    spent = f"{change.seconds:5.1f} s" if timed(change) else "       "
+    # Broken before it is coloured: what isn't seen has no width.
+    yield wrapped(f"  {sign} {spent}  {change.verb} {change.title}", 13).replace(sign, coloured(sign, sign), 1)
     if change.reason:
-        yield f"             {change.outcome}: {change.reason}"
+        yield wrapped(f"             {change.outcome}: {change.reason}", 13)
     for kept in change.kept:
-        yield f"             what was there is kept: {kept}"
+        yield wrapped(f"             what was there is kept: {kept}", 13)
 
 
 class Live:
@@ -156,7 +203,9 @@ def progress(*, json: bool, quiet: bool) -> Iterator[Progress]:
         yield Progress(quiet=False)
         return
     with live.drawing:
-        yield Progress(quiet=False, live=live)
+        telling = Progress(quiet=False, live=live)
+        yield telling
+        telling.end()
 
 
 def applied(site: Site, changes: Sequence[Change], *, json: bool, quiet: bool) -> None:

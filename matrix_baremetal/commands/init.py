@@ -94,7 +94,7 @@ def ask(question: str, *, default: str, check: Check) -> str:
         try:
             return check(answer) if answer or default else ""
         except ValueError as error:
-            print(f"  {error}")
+            print(report.wrapped(f"  {error}", 2))
 
 
 def domain() -> str:

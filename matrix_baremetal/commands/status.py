@@ -32,10 +32,12 @@ def page(now: session.Session, seen: status.Status) -> None:
     print(report.table(units), end="\n\n")
     rows = [(mark(c["state"]), c["domain"], c["state"], days(c["days"])) for c in seen.certificates]
     print(report.table(rows), end="\n\n")
-    print("versions  " + ", ".join(f"{name} {version}" for name, version in seen.versions.items()))
+    found = ", ".join(f"{name} {version}" for name, version in seen.versions.items())
+    print(report.wrapped(f"versions  {found}", 10))
     print(f"disk      database {memory(seen.disk['database'])}, free {memory(seen.disk['free'])}")
     for row in seen.faults:
-        print(f"\n{report.coloured('✗', '✗')} {row['fault']}\n  next: {row['next']}")
+        fault = report.wrapped(f"✗ {row['fault']}", 2).replace("✗", report.coloured("✗", "✗"), 1)
+        print(f"\n{fault}\n  next: {row['next']}")
 
 
 def mark(state: str) -> str:

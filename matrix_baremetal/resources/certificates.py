@@ -33,7 +33,7 @@ class SelfSigned(Resource):
     @property
     def title(self) -> str:
         name = self.domain or self.directory.rpartition("/")[2]
-        return f"self-signed certificate for {name}, until there is a real one"
+        return f"self-signed certificate for {name}, for now"
 
     def find(self, host: Host) -> Self | None:
         # A power cut may leave names without content.
@@ -76,7 +76,8 @@ class Served(Resource):
 
     @property
     def title(self) -> str:
-        return f"what is served: {self.current}"
+        domain = self.current.rpartition("/")[0].rpartition("/")[2]
+        return f"certificate that is served for {domain}"
 
     def verb(self, found: Resource | None) -> str:
         return "switch"

@@ -49,7 +49,7 @@ MOMENTS = (
     Moment("file /etc/nginx"),
     Moment("reload nginx|certificate for", 1.0),
     Moment("create certificate for"),
-    Moment("switch what is served"),
+    Moment("switch certificate that is served"),
     Moment("reload nginx|start matrix-baremetal-certificates"),
 )
 PLUGS = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Sequence
 from dataclasses import replace
@@ -130,3 +131,53 @@ def test_with_json_or_quiet_there_is_no_progress(as_json: bool, quiet: bool, cap
 def test_a_table_has_columns_and_no_spaces_at_the_end() -> None:
     assert report.table([("a", "bb", ""), ("ccc", "d", "e")]) == "a    bb\nccc  d   e"
     assert report.table([]) == ""
+
+
+class Terminal(io.StringIO):
+    """A stream that says it is a terminal."""
+
+    def isatty(self) -> bool:
+        """It is not."""
+        return True
+
+
+def test_prose_is_broken_between_words_on_a_terminal_and_nowhere_else() -> None:
+    text = "one " * 30 + "/a/path/of/" + "many/" * 20 + "parts\nsecond line"
+    assert report.wrapped(text, 2, io.StringIO()) == text
+    lines = report.wrapped(text, 2, Terminal()).splitlines()
+    assert lines[1].startswith("  one")
+    assert all(len(line) <= 80 for line in lines if "/a/path" not in line)
+    assert "/a/path/of/" + "many/" * 20 + "parts" in lines[-2], "a path is never broken"
+    assert lines[-1] == "second line"
+
+
+class Watched(report.Live):
+    """Somebody watches, and what is drawn is kept here."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def show(self, text: str) -> None:
+        """Not kept."""
+
+    def say(self, line: str) -> None:
+        """Kept."""
+        self.lines.append(line)
+
+
+def test_who_watches_is_spared_what_takes_no_time() -> None:
+    watched = Watched()
+    progress = report.Progress(quiet=False, live=watched)
+    for change in (
+        replace(NEW, outcome="done"),
+        replace(NEW, outcome="done", seconds=0.01),
+        replace(NEW, outcome="done", seconds=2.0),
+        replace(NEW, outcome="done", kept=("/var/kept",)),
+        replace(NEW, outcome="pending", reason="not yet"),
+        replace(NEW, action="update", verb="update", outcome="done"),
+    ):
+        progress.tell(change)
+    progress.end()
+    told = [line.split("s  ", 1)[-1].strip() for line in watched.lines]
+    assert [line for line in told if "small" in line] == ["✓          create 2 small things more (-v names each)"]
+    assert sum("/etc/new" in line for line in told) == 4
