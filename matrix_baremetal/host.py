@@ -11,6 +11,7 @@ import os
 import pwd
 import shutil
 import stat
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -32,6 +33,15 @@ class Node:
     owner: str
     group: str
     changed: float
+
+
+@dataclass(frozen=True)
+class Space:
+    """What is free on a file system, told by its `device`: bytes, and files that may still be made."""
+
+    device: int
+    size: int
+    files: int
 
 
 class Host:
@@ -57,9 +67,11 @@ class Host:
         """The architecture, as in x86_64."""
         return os.uname().machine
 
-    def free(self, path: str) -> int:
-        """The bytes that are free where `path` is."""
-        return shutil.disk_usage(self.path(path)).free
+    def space(self, path: str) -> Space:
+        """What is free where `path` is. A file system that keeps no count of files has room for any number."""
+        found = os.statvfs(self.path(path))
+        files = found.f_favail if found.f_files else sys.maxsize
+        return Space(self.path(path).stat().st_dev, found.f_bavail * found.f_frsize, files)
 
     def path(self, path: str) -> Path:
         """Where `path` of this host is for us."""

@@ -15,8 +15,8 @@ from matrix_baremetal.site import Site
 
 MB = 1024 * 1024
 MADE_BY_US = "# Written by matrix-baremetal"
-# What an install puts there, measured on Debian 12 and 13, times 1.2.
-SPACE = {"/opt": 450 * MB, "/var/lib": 250 * MB}
+# What an install puts there, measured on Debian 12 and 13, times 1.2: bytes, and files.
+SPACE = {"/opt": (450 * MB, 12_000), "/var/lib": (250 * MB, 3_000)}
 
 
 @dataclass(frozen=True)
@@ -159,12 +159,20 @@ def space(host: Host, site: Site) -> Iterator[Obstacle]:
     """Room for what is about to come; only where Synapse isn't there yet."""
     if host.node(f"/opt/matrix-baremetal/synapse/{site.versions.synapse.version}"):
         return
-    # Where both are on one file system, it has to hold both.
-    together = host.free("/opt") == host.free("/var/lib")
-    for place, need in {"/opt": sum(SPACE.values())}.items() if together else SPACE.items():
-        free = host.free(place)
-        if free < need:
+    needs: dict[int, tuple[str, int, int]] = {}
+    for place, (size, files) in SPACE.items():
+        # Where both are on one file system, it has to hold both.
+        first, sizes, counts = needs.get(host.space(place).device, (place, 0, 0))
+        needs[host.space(place).device] = first, sizes + size, counts + files
+    for place, size, files in needs.values():
+        room = host.space(place)
+        if room.size < size:
             yield Obstacle(
-                f"{place} has {free // MB} MB free and an install needs {need // MB} MB",
+                f"{place} has {room.size // MB} MB free and an install needs {size // MB} MB",
                 f"make room: du -xh {place} | sort -h | tail; apt clean",
+            )
+        if room.files < files:
+            yield Obstacle(
+                f"{place} has room for {room.files} more files and an install makes {files}",
+                f"see: df -i {place}; du --inodes -x {place} | sort -n | tail",
             )

@@ -73,7 +73,8 @@ def plan(site: Site, changes: Sequence[Change], *, json: bool, verbose: bool) ->
 def size(change: Change) -> str:
     """How long a new file is: its text is for -v."""
     lines = next((d.after.count("\n") for d in change.differences if d.field == "content"), 0)
-    return coloured(f"  ({lines} lines)", "dim") if change.action == "create" and lines else ""
+    told = f"  ({lines} {'line' if lines == 1 else 'lines'})"
+    return coloured(told, "dim") if change.action == "create" and lines else ""
 
 
 def details(change: Change, *, verbose: bool) -> Iterator[str]:

@@ -57,7 +57,7 @@ class Programs:
 
     `says` is for tests: what a program says on stderr before it fails (by its name), `failures` how often it fails
     before it goes well (always, where it isn't there). `unresolved` are the names without an address, `spare` the
-    bytes that are free, in `spares` those of other file systems.
+    bytes that are free, in `spares` those of other file systems, `files` how many more files there may be.
     """
 
     root: Path
@@ -69,6 +69,7 @@ class Programs:
     processor: str = "x86_64"
     spare: int = 100 << 30
     spares: dict[str, int] = field(default_factory=dict)
+    files: int = 1_000_000
     passwords: dict[str, str] = field(default_factory=dict)
     asked: int = 0
     unresolved: set[str] = field(default_factory=set)

@@ -15,7 +15,7 @@ from typing import Any
 from matrix_baremetal import components, config, versions
 from matrix_baremetal.errors import Error
 from matrix_baremetal.facts import Cluster, Facts
-from matrix_baremetal.host import Host
+from matrix_baremetal.host import Host, Space
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.session import Session
@@ -148,9 +148,12 @@ class FakeHost(Host):
         """As the machine says."""
         return self.machine.processor
 
-    def free(self, path: str) -> int:
+    def space(self, path: str) -> Space:
         """As the machine says."""
-        return self.machine.spares.get(path, self.machine.spare)
+        size = self.machine.spares.get(path, self.machine.spare)
+        return Space(
+            1 + list(self.machine.spares).index(path) if path in self.machine.spares else 0, size, self.machine.files
+        )
 
     @property
     def live(self) -> bool:

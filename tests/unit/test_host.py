@@ -168,3 +168,10 @@ def test_owners_of_a_folder_that_will_be_a_system_are_its_own(tmp_path: Path) ->
         host.uid("alice")
     with pytest.raises(Error, match="there is no group synapse"):
         host.gid("synapse")
+
+
+def test_space_is_told_by_file_system(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    host = Host(tmp_path)
+    room = host.space("/a")
+    assert (room.device, room.size > 0, room.files > 0) == (tmp_path.stat().st_dev, True, True)

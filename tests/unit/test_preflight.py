@@ -184,6 +184,14 @@ def test_two_file_systems_need_room_each_for_its_own(opt: int, lib: int, full: s
     assert [message.partition(" has ")[0] for message in found] == ([full] if full else [])
 
 
+def test_a_file_system_that_is_full_of_files_is_told_too(machine: Machine) -> None:
+    machine.files = 14_000
+    now = a_session(machine)
+    obstacle = one(preflight.space(now.host, now.site))
+    assert obstacle.message == "/opt has room for 14000 more files and an install makes 15000"
+    assert "df -i /opt" in obstacle.hint
+
+
 HOMESERVER = "/etc/matrix-synapse/homeserver.yaml"
 
 
