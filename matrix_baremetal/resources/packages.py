@@ -10,6 +10,9 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.shell import Failed
 
+# Seconds that apt waits for another apt, such as unattended-upgrades at boot.
+PATIENCE = ("-o", "DPkg::Lock::Timeout=600")
+
 
 @dataclass(frozen=True)
 class Packages(Resource):
@@ -30,12 +33,13 @@ class Packages(Resource):
 
     def make(self, host: Host, found: Self | None) -> None:
         missing = [name for name in self.names if found is None or name not in found.names]
-        install = ("apt-get", "install", "-q", "-y", "--no-install-recommends", "-o", "DPkg::Lock::Timeout=600")
+        # --fix-broken: it may be a missing package of ours that makes apt refuse everything else.
+        install = ("apt-get", "install", "-q", "-y", "--no-install-recommends", "--fix-broken", *PATIENCE)
         try:
             host.run(*install, *missing, timeout=1800)
         except Failed:
             # A machine whose lists were never fetched, or are older than the archive.
-            host.run("apt-get", "update", "-q", timeout=600)
+            host.run("apt-get", "update", "-q", *PATIENCE, timeout=600)
             host.run(*install, *missing, timeout=1800)
 
 

@@ -51,8 +51,7 @@ def test_no_room_on_the_disk(fresh: Site) -> None:
     guest = fresh.guest
     guest.run("mount -t tmpfs -o size=600M,nr_inodes=3k tmpfs /opt")
     said = fresh.install(status=1).stderr
-    assert "/opt has room for 2" in said
-    assert "more files and an install makes 12000" in said
+    assert "/opt has room for 3071 more files and an install makes 12000" in said
     guest.run("umount /opt && mount -t tmpfs -o size=300M tmpfs /opt")
     assert "/opt has 300 MB free and an install needs 450 MB" in fresh.install(status=1).stderr
     untouched(fresh)
@@ -101,7 +100,7 @@ def test_another_web_server(fresh: Site) -> None:
 @pytest.mark.sampled(13)
 def test_apt_at_work_is_waited_for(site: Site) -> None:
     """F21: unattended-upgrades holds dpkg's lock just when a package of ours is missing."""
-    site.guest.run("dpkg --force-depends --remove libjemalloc2 certbot")
+    site.guest.run("dpkg --force-depends --remove certbot")
     assert "packages for certificates" in site.planned()
     holding = site.guest.popen(["python3", "-c", HOLD], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
     assert holding.stdout and holding.stdout.readline() == "held\n"
@@ -113,7 +112,6 @@ def test_apt_at_work_is_waited_for(site: Site) -> None:
     holding.communicate()
     stdout, stderr = running.communicate(timeout=300)
     site.judged(subprocess.CompletedProcess(command, running.returncode, stdout, stderr), command, 0)
-    site.guest.run("apt-get install -q -y --fix-broken", timeout=300)
     invariants.hold(site)
 
 
