@@ -15,6 +15,8 @@ from matrix_baremetal.site import Site
 
 MB = 1024 * 1024
 MADE_BY_US = "# Written by matrix-baremetal"
+# MB. Synapse, Postgres and nginx of a quiet server take 300.
+LITTLE = 1000
 # What an install puts there, measured on Debian 12 and 13, times 1.2: bytes, and files.
 SPACE = {"/opt": (450 * MB, 12_000), "/var/lib": (250 * MB, 3_000)}
 
@@ -41,6 +43,16 @@ def check_machine(host: Host) -> None:
     Raises `Refused`.
     """
     refuse([*machine(host)])
+
+
+def remarks(site: Site) -> Iterator[str]:
+    """What stops nothing and should be known before: what a small machine can't do."""
+    memory = site.facts.memory // MB
+    if memory < LITTLE:
+        yield (
+            f"this machine has {memory} MB of memory, which is enough for a few people in small rooms; "
+            "rooms of thousands will be refused"
+        )
 
 
 def check(site: Site, needs: Needs, host: Host, manifest: Manifest) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from matrix_baremetal import preflight, report, session
+from matrix_baremetal import log, preflight, report, session
 from matrix_baremetal.converge import Change, converge, plan
 from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
@@ -31,6 +31,8 @@ def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:
     if not any(plan(now.resources, now.host, now.manifest)) and now.manifest.server_name:
         return []
     preflight.check(now.site, now.needs, now.host, now.manifest)
+    for remark in preflight.remarks(now.site):
+        log.warn(remark)
     now.manifest.server_name = now.site.config.server_name
     changes = []
     with stoppable() as stop, report.progress(json=json, quiet=quiet) as progress:

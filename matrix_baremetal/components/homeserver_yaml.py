@@ -23,6 +23,15 @@ CREDENTIALS = {
 }
 CREDENTIALS["signing_key"] = "/var/lib/matrix-synapse/signing.key"
 LOADED = "/run/credentials/matrix-synapse.service"
+# Bytes of memory below which one busy room of the public network can take all of it. A room is refused by its
+# complexity, a five-hundredth of its current state events (Synapse's config manual, limit_remote_rooms).
+SMALL = 2 * 1024**3
+REMOTE_ROOMS = {
+    "enabled": True,
+    "complexity": 3.0,
+    "complexity_error": "This room is too large for this homeserver's memory.",
+    "admins_can_join": True,
+}
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -53,6 +62,8 @@ def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
         settings["federation_domain_whitelist"] = []
     elif config.federation.allow:
         settings["federation_domain_whitelist"] = list(config.federation.allow)
+    if site.facts.memory < SMALL:
+        settings["limit_remote_rooms"] = REMOTE_ROOMS
     settings |= {setting.key: setting.value for setting in more}
     return HEAD + dump(settings | dict(config.synapse.settings))
 

@@ -250,3 +250,10 @@ def test_needs_of_one_name_are_put_together_in_their_order() -> None:
     needs = Needs((VHost("x", (proxy,)), Port(1, "u"), VHost("y", ()), VHost("x", (document,))))
     assert needs.vhosts() == (VHost("x", (proxy, document)), VHost("y", ()))
     assert needs.of(Port) == (Port(1, "u"),)
+
+
+@pytest.mark.parametrize(("gib", "limited"), [(1, True), (2, False), (16, False)])
+def test_a_small_machine_joins_no_room_that_would_fill_it(gib: int, limited: bool) -> None:
+    assert ("limit_remote_rooms" in homeserver(a_site(memory=gib * GIB))) == limited
+    own = a_site(MINIMAL + "synapse: {settings: {limit_remote_rooms: {enabled: false}}}\n", memory=GIB)
+    assert homeserver(own)["limit_remote_rooms"] == {"enabled": False}

@@ -13,7 +13,7 @@ from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.preflight import Obstacle, Refused
 from matrix_baremetal.resources.matrix import HomeserverConfig
 from matrix_baremetal.session import Session
-from tests.fakes import FakeHost, Machine, a_session
+from tests.fakes import FakeHost, Machine, a_session, a_site
 
 MB = 1024 * 1024
 
@@ -241,3 +241,10 @@ def test_in_a_folder_only_the_server_name_matters(machine: Machine) -> None:
     preflight.check(now.site, now.needs, now.host, Manifest("example.org"))
     with pytest.raises(Refused, match="can't become"):
         preflight.check(now.site, now.needs, now.host, Manifest("old.org"))
+
+
+@pytest.mark.parametrize(("memory", "says"), [(512 * MB, "this machine has 512 MB of memory"), (2048 * MB, "")])
+def test_what_a_small_machine_can_not_do_is_remarked(memory: int, says: str) -> None:
+    found = " ".join(preflight.remarks(a_site(memory=memory)))
+    assert found.startswith(says)
+    assert bool(found) == bool(says)
