@@ -28,11 +28,6 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "database=sqlite",
-        "tls.mode=files",
-        "tls.certificate",
-        "tls.key",
-        "acme.challenge=dns-01",
-        "acme.dns_plugin",
         "federation.delegation=srv",
         "federation.delegation=none",
         "registration=token",
@@ -70,20 +65,49 @@ def _directory(text: str) -> str:
     raise Mistakes([Mistake((), message, hint)])
 
 
+def _seconds(number: int) -> int:
+    if not 1 <= number <= 3600:
+        raise ValueError(f"{number} is not between 1 and 3600 seconds")
+    return number
+
+
+def _only_with(key: str, value: str, chosen: str, needed: Mapping[str, object], **allowed: object) -> None:
+    """Hold that some keys stand there where `key` has this value, and they and others nowhere else."""
+    given = {name for name, found in {**needed, **allowed}.items() if found is not None}
+    if chosen == value:
+        missing = [name for name in needed if name not in given]
+        wrong = [Mistake((key,), f"{value} needs the key {name} too", f"write {name}: VALUE") for name in missing]
+    else:
+        wrong = [Mistake((name,), f"means nothing without {key}: {value}", "remove it") for name in sorted(given)]
+    if wrong:
+        raise Mistakes(wrong)
+
+
 @dataclass(frozen=True)
 class Tls:
-    """Where certificates come from."""
+    """Where certificates come from; with `files`, which pair it is."""
 
-    mode: Literal["acme", "self-signed"] = "acme"
+    mode: Literal["acme", "self-signed", "files"] = "acme"
+    certificate: Annotated[str, names.path] | None = None
+    key: Annotated[str, names.path] | None = None
+
+    def __post_init__(self) -> None:
+        _only_with("mode", "files", self.mode, {"certificate": self.certificate, "key": self.key})
 
 
 @dataclass(frozen=True)
 class Acme:
-    """The certificate authority, which may be told an address to warn."""
+    """The certificate authority, which may be told an address to warn, and how it is shown that a name is ours."""
 
     email: Annotated[str, names.email] | None = None
     directory: Annotated[str, _directory] = "letsencrypt"
-    challenge: Literal["http-01"] = "http-01"
+    challenge: Literal["http-01", "dns-01"] = "http-01"
+    dns_plugin: Annotated[str, names.dns_plugin] | None = None
+    dns_propagation: Annotated[int, _seconds] | None = None
+
+    def __post_init__(self) -> None:
+        plugin = {"dns_plugin": self.dns_plugin}
+        _only_with("challenge", "dns-01", self.challenge, plugin, dns_propagation=self.dns_propagation)
 
     @property
     def url(self) -> str:

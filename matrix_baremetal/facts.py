@@ -5,8 +5,10 @@ The only importer of psutil.
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from matrix_baremetal.errors import Error
@@ -41,7 +43,10 @@ class Cluster:
 
 @dataclass(frozen=True)
 class Facts:
-    """The machine: `memory` in bytes, `nginx` as numbers, `python` as 3.11."""
+    """The machine: `memory` in bytes, `nginx` as numbers, `python` as 3.11.
+
+    `addresses` are those of its own that the internet can reach: none behind NAT, and then nothing is known.
+    """
 
     release: int
     architecture: str
@@ -51,6 +56,7 @@ class Facts:
     nginx: tuple[int, ...]
     ipv6: bool
     cluster: Cluster | None
+    addresses: tuple[str, ...] = ()
 
 
 def read(host: Host) -> Facts:
@@ -69,7 +75,21 @@ def read(host: Host) -> Facts:
         nginx=numbers(packages.get("nginx", "")),
         ipv6=host.live and os.path.exists("/proc/net/if_inet6"),
         cluster=cluster(host),
+        addresses=public(row.address for rows in psutil.net_if_addrs().values() for row in rows) if host.live else (),
     )
+
+
+def public(addresses: Iterable[str]) -> tuple[str, ...]:
+    """The addresses among these (others are those of network cards) that the internet can reach, IPv4 first."""
+    found = set()
+    for text in addresses:
+        try:
+            address = ipaddress.ip_address(text.partition("%")[0])
+        except ValueError:
+            continue
+        if address.is_global and not address.is_multicast:
+            found.add(address)
+    return tuple(str(address) for address in sorted(found, key=lambda a: (a.version, int(a))))
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,9 @@ _LOCALPART = re.compile(r"[a-z0-9][a-z0-9._=+-]*")
 _GUEST = re.compile(r"[0-9]+")
 _MAILBOX = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 _URL = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]{1,5})?((/[A-Za-z0-9._~+=,:-]*)*)")
+# certbot's DNS plugins that take no file with credentials, which is how all others are told who we are.
+WITHOUT_CREDENTIALS = ("route53", "standalone")
+_PLUGIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _PATH = re.compile(r"[A-Za-z0-9._/+@:-]+")
 
 
@@ -124,6 +127,17 @@ def url(text: str) -> str:
     port = int((found[2] or ":443")[1:])
     if not all(_LABEL.fullmatch(label) for label in labels) or not 1 <= port <= 65535:
         raise ValueError(f"{shown(text)} has no valid host name and port; write it like https://acme.example.org/")
+    return text
+
+
+def dns_plugin(text: str) -> str:
+    """Check the name of one of certbot's DNS plugins, which is part of a Debian package's name and of options."""
+    if not _PLUGIN.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no name of a DNS plugin of certbot; write one like rfc2136 or cloudflare")
+    if text.startswith("dns-"):
+        raise ValueError(f"the name of the plugin is written without dns-; write {shown(text.removeprefix('dns-'))}")
+    if text in WITHOUT_CREDENTIALS:
+        raise ValueError(f"the plugin {text} takes no file with credentials, and is not supported")
     return text
 
 

@@ -1,4 +1,4 @@
-"""What we ask of the network: this machine's own homeserver, and whether a name resolves.
+"""What we ask of the network: this machine's own homeserver, and what a name resolves to.
 
 Kept apart from `host` so that start-up does not pay for http.client, and in one place so that a test can answer.
 """
@@ -54,11 +54,12 @@ class Net:
             data = {}
         return Answer(response.status, data if isinstance(data, dict) else {})
 
-    def resolves(self, name: str) -> bool:
-        """Whether a name has any address."""
+    def addresses(self, name: str) -> tuple[str, ...]:
+        """The addresses that a name has in the DNS, IPv4 first; none where it does not resolve."""
         import socket
 
         try:
-            return bool(socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM))
+            found = socket.getaddrinfo(name, 80, type=socket.SOCK_STREAM)
         except OSError:
-            return False
+            return ()
+        return tuple(sorted({str(row[4][0]) for row in found}, key=lambda address: (":" in address, address)))

@@ -10,7 +10,10 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.facts import Listener, listeners
 from matrix_baremetal.host import Host
 from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.names import WITHOUT_CREDENTIALS
 from matrix_baremetal.needs import Needs, Port
+from matrix_baremetal.resources.key_pair import mistakes
+from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.site import Site
 
 MB = 1024 * 1024
@@ -68,6 +71,9 @@ def check(site: Site, needs: Needs, host: Host, manifest: Manifest) -> None:
             *postgres(site),
             *ports(needs, listeners()),
             *web_server(needs, host),
+            *key_pair(site, needs, host),
+            *dns_plugin(site, host),
+            *dns_credentials(site, host),
             *space(host, site),
         ]
     )
@@ -165,6 +171,45 @@ def web_server(needs: Needs, host: Host) -> Iterator[Obstacle]:
                 f"{file} has a site for {', '.join(taken)} already",
                 f"take the name out of {file}, or use another `hostname` in the config",
             )
+
+
+def key_pair(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:
+    """The operator's own certificate and key can be served, under all our names."""
+    tls = site.config.tls
+    if tls.certificate and tls.key:
+        for message, hint in mistakes(host, tls.certificate, tls.key, needs.domains()):
+            yield Obstacle(message, hint)
+
+
+def dns_plugin(site: Site, host: Host) -> Iterator[Obstacle]:
+    """Debian has the plugin; a machine whose lists were never fetched knows none, and that is for apt to say."""
+    from matrix_baremetal.components.certificates import package
+
+    plugin = site.config.acme.dns_plugin
+    if plugin is None or package(plugin) in installed(host):
+        return
+    known = host.run("apt-cache", "--names-only", "search", f"^{package('')}").out
+    offered = sorted(re.findall(rf"^{package('')}(\S+) - ", known, re.MULTILINE))
+    if offered and plugin not in offered:
+        yield Obstacle(
+            f"Debian {site.facts.release} has no package {package(plugin)}",
+            f"set acme.dns_plugin to one of: {', '.join(n for n in offered if n not in WITHOUT_CREDENTIALS)}",
+        )
+
+
+def dns_credentials(site: Site, host: Host) -> Iterator[Obstacle]:
+    """The file that a DNS plugin needs is there, for root alone."""
+    from matrix_baremetal.components.certificates import credentials
+
+    path = credentials(site.config.acme)
+    node = host.node(path) if path else None
+    if path and node is None:
+        yield Obstacle(
+            f"acme.dns_plugin: {site.config.acme.dns_plugin} needs its credentials in {path}",
+            f"install -d -m 700 {path.rpartition('/')[0]} && install -m 600 YOUR-FILE {path}",
+        )
+    elif path and node and (node.mode & 0o077 or node.owner != "root"):
+        yield Obstacle(f"{path} can be read by others than root", f"chown root: {path} && chmod 600 {path}")
 
 
 def space(host: Host, site: Site) -> Iterator[Obstacle]:

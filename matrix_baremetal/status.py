@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import shutil
 import time
 from dataclasses import dataclass
@@ -11,11 +10,14 @@ from typing import Any
 from matrix_baremetal.components.component import TLS
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
-from matrix_baremetal.resources.certificates import PENDING, note_of
+from matrix_baremetal.preflight import dns_credentials
+from matrix_baremetal.resources import pending
+from matrix_baremetal.resources.key_pair import KeyPair, mistakes
 from matrix_baremetal.resources.matrix import Homeserver
 from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.resources.postgres import query
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.resources.x509 import look
 from matrix_baremetal.session import Session
 
 MB = 1024 * 1024
@@ -40,7 +42,7 @@ def read(now: Session) -> Status:
     if not now.host.live:
         raise Error("status looks at a machine that runs, and --root names a folder", hint="matrix-baremetal plan")
     units = [unit(now.host, name) for name in dict.fromkeys(r.unit for r in now.resources if isinstance(r, Service))]
-    certificates = [certificate(now.host, domain) for domain in now.needs.domains()]
+    certificates = [certificate(now, domain) for domain in now.needs.domains()]
     ready = any(r.find(now.host) == r for r in now.resources if isinstance(r, Homeserver))
     faults = [
         *(
@@ -54,12 +56,13 @@ def read(now: Session) -> Status:
             if (found := r.find(now.host)) is not None and found.stale
         ),
         *(fault("the homeserver does not answer", "journalctl -u matrix-synapse") for _ in (0,) if not ready),
-        *(certificate_fault(row) for row in certificates if row["state"] not in ("valid", "self-signed")),
+        *(certificate_fault(row, now) for row in certificates if row["state"] not in ("valid", "self-signed")),
         *(
             fault(f"{row['domain']} is served with a self-signed certificate", "matrix-baremetal apply")
             for row in certificates
-            if row["state"] == "self-signed" and now.site.config.tls.mode == "acme"
+            if row["state"] == "self-signed" and now.site.config.tls.mode != "self-signed"
         ),
+        *(fault(obstacle.message, obstacle.hint) for obstacle in dns_credentials(now.site, now.host)),
     ]
     return Status(units, versions(now), certificates, disk(now), ready, faults)
 
@@ -96,36 +99,46 @@ def versions(now: Session) -> dict[str, str]:
     return found
 
 
-def certificate(host: Host, domain: str) -> dict[str, Any]:
+def certificate(now: Session, domain: str) -> dict[str, Any]:
     """The certificate that a name is served with: its state, the days it has left, and why it is pending."""
-    path = f"{TLS}/{domain}/current/fullchain.pem"
-    pending = note_of(host, f"{PENDING}/{domain}")
-    row: dict[str, Any] = {"domain": domain, "state": "missing", "days": None, "reason": pending.get("reason")}
-    if not host.path(path).exists():
+    host, current = now.host, f"{TLS}/{domain}/current"
+    why = untaken(now, domain) or pending.note(host, domain).get("reason")
+    row: dict[str, Any] = {"domain": domain, "state": "missing", "days": None, "reason": why}
+    if not host.path(f"{current}/fullchain.pem").exists():
         return row
-    shown = host.run("openssl", "x509", "-in", str(host.path(path)), "-noout", "-dates", ok=range(256)).out
-    dates = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    if set(dates) < {"notBefore", "notAfter"}:
+    seen = look(host, f"{current}/fullchain.pem")
+    if seen is None:
         return row | {"state": "broken"}
-    begin, end = (calendar.timegm(time.strptime(dates[d], "%b %d %H:%M:%S %Y %Z")) for d in ("notBefore", "notAfter"))
-    left = (end - time.time()) / 86400
-    selfmade = host.target(f"{TLS}/{domain}/current") == "self-signed"
-    row["days"] = None if selfmade else int(left)
-    if pending:
-        row["state"] = "pending"
-    elif left < 0:
+    selfmade = host.target(current) == "self-signed"
+    row["days"] = None if selfmade else int((seen.end - time.time()) / 86400)
+    if seen.left < 0:
         row["state"] = "expired"
+    elif why:
+        row["state"] = "pending"
     elif selfmade:
         row["state"] = "self-signed"
     else:
-        row["state"] = "overdue" if left < WORRY * (end - begin) / 86400 else "valid"
+        row["state"] = "overdue" if seen.left < WORRY else "valid"
     return row
 
 
-def certificate_fault(row: dict[str, Any]) -> dict[str, str]:
+def untaken(now: Session, domain: str) -> str | None:
+    """Why the operator's own pair is not what a name is served with; None where it is, or there is none."""
+    for pair in now.resources:
+        if isinstance(pair, KeyPair) and pair.domain == domain and pair.find(now.host) != pair:
+            wrong = mistakes(now.host, pair.certificate, pair.private_key, (domain,))
+            return "; ".join(message for message, _ in wrong) or f"{pair.certificate} is not served yet"
+    return None
+
+
+def certificate_fault(row: dict[str, Any], now: Session) -> dict[str, str]:
     """What is wrong with a certificate, in words."""
     why = f": {row['reason']}" if row["reason"] else ""
-    command = "matrix-baremetal apply" if row["state"] != "overdue" else "certbot renew"
+    command = "matrix-baremetal apply"
+    if now.site.config.tls.mode == "files" and row["state"] in ("expired", "overdue"):
+        command = f"replace {now.site.config.tls.certificate} and its key, then: {command}"
+    elif row["state"] == "overdue":
+        command = "certbot renew"
     return fault(f"the certificate of {row['domain']} is {row['state']}{why}", command)
 
 

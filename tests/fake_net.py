@@ -53,6 +53,6 @@ class FakeNet(Net):
         self.machine.postgres.accounts[f"@{body['username']}:example.org"] = bool(body["admin"])
         return Answer(200, {})
 
-    def resolves(self, name: str) -> bool:
-        """Whether a name has an address."""
-        return name not in self.machine.unresolved
+    def addresses(self, name: str) -> tuple[str, ...]:
+        """What a name resolves to."""
+        return () if name in self.machine.unresolved else self.machine.resolved.get(name, ("198.18.0.1",))

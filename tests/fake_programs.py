@@ -1,15 +1,13 @@
-"""A small model of the programs that we start: systemd, nginx, openssl, certbot, apt, Python, pip and uv.
+"""A small model of the programs that we start: systemd, nginx, apt, Python, pip and uv (openssl and
+certbot: fake_certificates).
 
 Each takes the words and does to the folder what the program would, no more than we rely on.
 """
 
 from __future__ import annotations
 
-import itertools
-import json
 import os
 import re
-import shutil
 import time
 import zipfile
 from collections.abc import Callable
@@ -19,9 +17,9 @@ from pathlib import Path
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.postgres import AS_POSTGRES
 from matrix_baremetal.shell import Result
+from tests.fake_certificates import FakeCertificates
 from tests.fake_postgres import FakePostgres
 
-DAY = 86400
 GOOD = Result(0, "", "")
 
 
@@ -52,12 +50,13 @@ class Unit:
 
 
 @dataclass
-class Programs:
+class Programs(FakeCertificates):
     """The state behind the programs, and the programs.
 
     `says` is for tests: what a program says on stderr before it fails (by its name), `failures` how often it fails
-    before it goes well (always, where it isn't there). `unresolved` are the names without an address, `spare` the
-    bytes that are free, in `spares` those of other file systems, `files` how many more files there may be.
+    before it goes well (always, where it isn't there). `unresolved` are the names without an address, `resolved` the
+    addresses of those that have others, `spare` the bytes that are free, in `spares` those of other file systems,
+    `files` how many more files there may be, `offered` the DNS plugins of certbot that apt knows.
     """
 
     root: Path
@@ -73,6 +72,8 @@ class Programs:
     passwords: dict[str, str] = field(default_factory=dict)
     asked: int = 0
     unresolved: set[str] = field(default_factory=set)
+    resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    offered: tuple[str, ...] = ("cloudflare", "rfc2136", "route53")
     says: dict[str, str] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
 
@@ -93,9 +94,10 @@ class Programs:
             "journalctl": lambda words: Result(0, f"last words of {words[-1]}\n", ""),
             "sync": lambda words: GOOD,
             "nginx": self._nginx,
-            "openssl": self._openssl,
-            "certbot": self._certbot,
+            "openssl": self.openssl,
+            "certbot": self.certbot,
             "apt-get": self._apt_get,
+            "apt-cache": self._apt_cache,
             "python": self._python,
             "uv-program": self._uv,
         }
@@ -198,49 +200,6 @@ class Programs:
         pages = [f"# configuration file /{p.relative_to(self.root)}:\n{p.read_text()}\n" for p in places]
         return Result(0, "".join(pages) if "-T" in words else "", "")
 
-    def certificate(self, path: str, names: list[str], days: float = 90, age: float = 0) -> None:
-        """Put what stands for a certificate and its key there."""
-        now = time.time()
-        text = json.dumps({"names": names, "begin": now - age * DAY, "end": now + days * DAY, "serial": now})
-        self.at(path).mkdir(parents=True, exist_ok=True)
-        self.at(f"{path}/fullchain.pem").write_text(text)
-        self.at(f"{path}/privkey.pem").write_text("key")
-
-    def _openssl(self, words: tuple[str, ...]) -> Result:
-        if words[0] == "req":
-            name = words[words.index("-addext") + 1].rpartition(":")[2]
-            self.certificate(words[words.index("-keyout") + 1].rpartition("/")[0], [name], 3650)
-            return GOOD
-        try:
-            seen = json.loads(self.at(words[words.index("-in") + 1]).read_text())
-        except ValueError:
-            return Result(1, "", "Could not read certificate")
-        if "-dates" in words:
-            stamp = "%b %d %H:%M:%S %Y GMT"
-            begin, end = (time.strftime(stamp, time.gmtime(seen[key])) for key in ("begin", "end"))
-            return Result(0, f"notBefore={begin}\nnotAfter={end}\n", "")
-        names = ", ".join(f"DNS:{name}" for name in seen["names"])
-        return Result(int(seen["end"] < time.time()), f"X509v3 Subject Alternative Name: \n    {names}\n", "")
-
-    def _certbot(self, words: tuple[str, ...]) -> Result:
-        given = dict(itertools.pairwise(words))
-        if words[0] == "delete":
-            name = given["--cert-name"]
-            self.at(f"/etc/letsencrypt/renewal/{name}.conf").unlink(missing_ok=True)
-            for place in ("live", "archive"):
-                shutil.rmtree(self.at(f"/etc/letsencrypt/{place}/{name}"), ignore_errors=True)
-            return GOOD
-        name = given["--cert-name"]
-        left = [f"/etc/letsencrypt/renewal/{name}.conf", f"/etc/letsencrypt/archive/{name}"]
-        if not self.at(f"/etc/letsencrypt/live/{name}/fullchain.pem").exists() and any(
-            self.at(path).exists() for path in (*left, f"/etc/letsencrypt/live/{name}")
-        ):
-            name += "-0001"
-        self.put(f"/etc/letsencrypt/renewal/{name}.conf", "")
-        self.put(f"/etc/letsencrypt/archive/{name}/fullchain1.pem", "")
-        self.certificate(f"/etc/letsencrypt/live/{name}", [given["--domain"]])
-        return GOOD
-
     def install(self, package: str) -> None:
         """Install a Debian package, with what of it matters to us."""
         place = self.at("/var/lib/dpkg/status")
@@ -270,6 +229,10 @@ class Programs:
                 if not name.startswith("-") and "::" not in name:
                     self.install(name)
         return GOOD
+
+    def _apt_cache(self, words: tuple[str, ...]) -> Result:
+        rows = (f"python3-certbot-dns-{name} - {name} plugin for Certbot\n" for name in self.offered)
+        return Result(0, "".join(rows), "")
 
     def _python(self, words: tuple[str, ...]) -> Result:
         # venv, pip download (of uv), pip install (into the virtualenv whose Python this is).

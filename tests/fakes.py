@@ -78,7 +78,16 @@ class Machine(Programs):
 
     def changing(self) -> list[tuple[str, ...]]:
         """The programs that were started and do more than look."""
-        looks = (("systemctl", "show"), ("openssl", "x509"), ("journalctl",), ("nginx", "-t"), ("nginx", "-T"))
+        looks = (
+            ("systemctl", "show"),
+            ("openssl", "x509"),
+            ("openssl", "pkey"),
+            ("openssl", "verify"),
+            ("apt-cache",),
+            ("journalctl",),
+            ("nginx", "-t"),
+            ("nginx", "-T"),
+        )
         return [
             s.argv
             for s in self.started

@@ -14,11 +14,12 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.resources.certificates import Certificate, Served
+from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.resource import Resource
 
 
 def run(args: Namespace) -> int:
-    """Serve what has come, and with `retry` order what is due first."""
+    """Serve what has come; with `retry`, order what is due and take up what the operator has replaced before that."""
     host = Host(Path(args.root))
     # Renewals come at any hour, and an apply may be under way: wait for it, as nobody would run the hook again.
     with locked(host, f"certificates {args.action}", wait=900):
@@ -30,9 +31,10 @@ def run(args: Namespace) -> int:
 
 
 def due(args: Namespace) -> Sequence[Resource]:
-    """The pending certificates whose time has come, and what is served."""
+    """The pending certificates whose time has come, the operator's own, and what is served."""
     now = session.begin(args.root, args.config)
-    return [r for r in now.resources if isinstance(r, Served) or (isinstance(r, Certificate) and r.due(now.host))]
+    ordered = [r for r in now.resources if isinstance(r, Certificate) and r.due(now.host)]
+    return [r for r in now.resources if isinstance(r, KeyPair | Served) or r in ordered]
 
 
 def reader(host: Host) -> Resource:

@@ -1,11 +1,15 @@
-"""Certificates by ACME: ordered once nginx answers on port 80, served from then on, tried again by a timer."""
+"""Certificates by ACME: ordered once nginx answers on port 80, served from then on, tried again by a timer.
+
+The same timer takes up a pair of the operator's own when it has been replaced.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matrix_baremetal.components.component import Component, service_reads
+from matrix_baremetal.components.component import SECRETS, TLS, Component, service_reads
 from matrix_baremetal.components.nginx import ACME, served, service
+from matrix_baremetal.config import DIRECTORIES, Acme
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.packages import Packages
@@ -19,16 +23,41 @@ class Certificates(Component):
     """The certificates that are served under the names that others need."""
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
-        acme = self.config.acme
-        ordered = self.config.tls.mode == "acme"
-        if ordered:
-            yield Packages("certificates", ("certbot",))
+        plugin, mode = self.config.acme.dns_plugin, self.config.tls.mode
+        if mode == "acme":
+            yield Packages("certificates", ("certbot", *((package(plugin),) if plugin else ())))
         for domain in needs.domains():
-            if ordered:
-                yield Certificate(domain, acme.url, webroot=ACME, email=acme.email)
+            if mode == "acme":
+                yield self._certificate(domain)
             yield served(self.config, domain)
         # Once more: it has to serve what has just come.
         yield service(needs.domains())
-        if ordered:
+        if mode != "self-signed":
             yield Service(TIMER, reads=service_reads(TIMER))
+        if mode == "acme":
             yield Service("certbot.timer")
+
+    def _certificate(self, domain: str) -> Certificate:
+        acme = self.config.acme
+        return Certificate(
+            domain,
+            acme.url,
+            dns_plugin=acme.dns_plugin or "",
+            dns_propagation=acme.dns_propagation or 0,
+            credentials=credentials(acme) or "",
+            webroot=ACME,
+            email=acme.email,
+            staging=DIRECTORIES["letsencrypt-staging"] if acme.url == DIRECTORIES["letsencrypt"] else "",
+            addresses=self.site.facts.addresses,
+            served=f"{TLS}/{domain}/current",
+        )
+
+
+def package(plugin: str) -> str:
+    """The Debian package of one of certbot's DNS plugins."""
+    return f"python3-certbot-dns-{plugin}"
+
+
+def credentials(acme: Acme) -> str | None:
+    """The file with which the operator tells a DNS plugin who we are; None where there is none to tell."""
+    return f"{SECRETS}/dns-{acme.dns_plugin}" if acme.dns_plugin else None

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from matrix_baremetal.components.component import STATE, TLS, Component
 from matrix_baremetal.config import Config
 from matrix_baremetal.needs import Need, Needs, Port
-from matrix_baremetal.resources.certificates import SelfSigned, Served, lineage
+from matrix_baremetal.resources.certificates import LIVE, SelfSigned, Served, lineage
 from matrix_baremetal.resources.files import Directory, TestedFile
+from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
@@ -34,6 +35,8 @@ class Nginx(Component):
         for domain in needs.domains():
             yield Directory(f"{TLS}/{domain}", 0o755)
             yield SelfSigned(f"{TLS}/{domain}", domain)
+            if self.config.tls.mode == "files":
+                yield key_pair(self.config, domain)
             # Before nginx looks at it: where a certificate has been lost, the self-signed one serves again.
             yield served(self.config, domain)
         yield Directory(ACME, 0o755)
@@ -60,6 +63,12 @@ def service(domains: Iterable[str]) -> Service:
     return Service(UNIT, reads=(CONFIG, *sorted(certificates)), reload=True, log="/var/log/nginx/error.log")
 
 
+def key_pair(config: Config, domain: str) -> KeyPair:
+    """The copy of the operator's pair that a name is served with."""
+    return KeyPair(f"{TLS}/{domain}", config.tls.certificate or "", config.tls.key or "")
+
+
 def served(config: Config, domain: str) -> Served:
     """Which certificate a name is served with."""
-    return Served(f"{TLS}/{domain}/current", lineage=lineage(domain) if config.tls.mode == "acme" else "")
+    pairs = {"acme": f"{LIVE}/{lineage(domain)}", "files": "files", "self-signed": "self-signed"}
+    return Served(f"{TLS}/{domain}/current", pair=pairs[config.tls.mode])

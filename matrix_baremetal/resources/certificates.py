@@ -1,26 +1,25 @@
 """Certificates: a self-signed pair until there is a real one, the real one by certbot, and which of them is served.
 
-certbot is run as a program; of its state we read only `/etc/letsencrypt/live`. Its lineages that are ours have a
-name of our own, so nobody else's is ever adopted.
+certbot is run as a program; of its state we read only `/etc/letsencrypt/live` and its log. Its lineages that are ours
+have a name of our own, so nobody else's is ever adopted. The pair that an operator brings is in `key_pair`.
 """
 
 from __future__ import annotations
 
 import json
-import re
 import time
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from matrix_baremetal.errors import Pending
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources import key_pair, pending
+from matrix_baremetal.resources.acme import Refusal, refusal
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.x509 import look
 from matrix_baremetal.shell import Result, TimedOut
 
-PENDING = "/var/lib/matrix-baremetal/pending"
-# Seconds until the next try after the 1st, 2nd, … failure. Let's Encrypt allows five failed validations of a name
-# an hour (letsencrypt.org/docs/rate-limits), and a person who mends DNS wants the certificate soon.
-BACK_OFF = (900, 900, 1800, 3600, 7200, 14400, 28800)
+LOG = "/var/log/letsencrypt/letsencrypt.log"
 
 
 @dataclass(frozen=True)
@@ -68,11 +67,15 @@ class SelfSigned(Resource):
 
 @dataclass(frozen=True)
 class Served(Resource):
-    """The link by which servers read a certificate: to the real one where there is one, else to the self-signed."""
+    """The link by which servers read a certificate: to `pair` where that is whole, else to what it leads to now.
+
+    What is served goes on being served until there is something better; the self-signed pair is the last resort.
+    """
 
     current: str
-    lineage: str = field(default="", compare=False)
+    pair: str = field(default="self-signed", compare=False)
     best: bool = True
+    target: str = field(default="", compare=False)
 
     @property
     def title(self) -> str:
@@ -86,35 +89,60 @@ class Served(Resource):
     def paths(self) -> tuple[str, ...]:
         return (self.current, f"{self.current}/fullchain.pem")
 
+    @property
+    def directory(self) -> str:
+        """Where the link is, and the pairs that are named without a path."""
+        return self.current.rpartition("/")[0]
+
     def find(self, host: Host) -> Self | None:
         target = host.target(self.current)
-        return None if target is None else replace(self, best=target == self._best(host))
+        return None if target is None else replace(self, best=target == self._best(host), target=target)
+
+    def stale_after(self, touched: frozenset[str]) -> Self:
+        # The pair is about to be made: then it will be the better one.
+        made = f"{self._place(self.pair)}/fullchain.pem" in touched
+        return replace(self, best=False) if made and self.target != self.pair else self
 
     def make(self, host: Host, found: Self | None) -> None:
-        host.link(self.current, self._best(host))
+        best = self._best(host)
+        host.link(self.current, best)
+        if "files" not in (best, self.pair):
+            key_pair.clear(host, self.directory)
 
     def _best(self, host: Host) -> str:
-        real = f"/etc/letsencrypt/live/{self.lineage}"
-        there = self.lineage and all(
-            host.path(f"{real}/{name}").exists() for name in ("fullchain.pem", "privkey.pem")
-        )
-        return real if there else "self-signed"
+        pairs = (self.pair, host.target(self.current) or "", "self-signed")
+        return next((pair for pair in pairs if pair and self._whole(host, pair)), "self-signed")
+
+    def _whole(self, host: Host, pair: str) -> bool:
+        return all(host.path(f"{self._place(pair)}/{name}").exists() for name in ("fullchain.pem", "privkey.pem"))
+
+    def _place(self, pair: str) -> str:
+        return pair if pair.startswith("/") else f"{self.directory}/{pair}"
 
 
 @dataclass(frozen=True)
 class Certificate(Resource):
-    """A certificate for one name from an ACME directory (RFC 8555), proved by a file that nginx serves (http-01).
+    """A certificate for one name from an ACME directory (RFC 8555).
 
-    certbot keeps and renews it. Where it can't be had now, that is `Pending`: the reason is kept in words and a
-    timer tries again, later each time.
+    That the name is ours is proved by a file that nginx serves (http-01), or by a record that a plugin of certbot
+    puts into DNS (`dns_plugin`; dns-01). certbot keeps and renews the certificate, the same way as it was ordered.
+    Where it can't be had now, that is `Pending`: the reason is kept in words and a timer tries again, later each
+    time. `staging` is a directory of the same authority to rehearse in, `addresses` are those of this machine that
+    the internet can reach, and `served` is where a server reads it.
     """
 
     live: ClassVar[bool] = True
 
     domain: str
     directory: str = ""
+    dns_plugin: str = ""
+    dns_propagation: int = 0
+    credentials: str = field(default="", compare=False)
     webroot: str = field(default="", compare=False)
     email: str | None = field(default=None, compare=False)
+    staging: str = field(default="", compare=False)
+    addresses: tuple[str, ...] = field(default=(), compare=False)
+    served: str = field(default="", compare=False)
     valid: bool = True
 
     @property
@@ -128,61 +156,94 @@ class Certificate(Resource):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        return (f"/etc/letsencrypt/live/{self.lineage}/fullchain.pem",)
+        made = f"{LIVE}/{self.lineage}/fullchain.pem"
+        return (made, f"{self.served}/fullchain.pem") if self.served else (made,)
 
     @property
     def note(self) -> str:
-        """Where we keep which directory it came from: certbot's own files are not ours to read."""
+        """Where we keep what it was ordered from and how: certbot's own files are not ours to read."""
         return f"/var/lib/matrix-baremetal/certificates/{self.domain}.json"
 
     def find(self, host: Host) -> Self | None:
         path = self.paths[0]
         if not host.live or not host.path(path).exists():
             return None
-        seen = host.run(
-            "openssl", "x509", "-in", path, "-noout", "-checkend", "0", "-ext", "subjectAltName", ok=(0, 1)
+        seen, note = look(host, path), pending.note_of(host, self.note)
+        return replace(
+            self,
+            directory=str(note.get("directory", "")),
+            dns_plugin=str(note.get("dns_plugin", "")),
+            dns_propagation=int(note.get("dns_propagation", 0)),
+            valid=seen is not None and seen.left > 0 and seen.covers(self.domain),
         )
-        covers = f"DNS:{self.domain}" in seen.out.replace(",", " ").split()
-        directory = note_of(host, self.note).get("directory", "")
-        return replace(self, directory=str(directory), valid=seen.status == 0 and covers)
 
     def make(self, host: Host, found: Self | None) -> None:
         if found is not None and found.valid and not found.directory:
             # Without a note (a kill, a lost file) it is taken for the right one: a new order would cost a rate limit.
             self._done(host)
             return
-        # Without an address the order would fail, and count against a rate limit.
-        if not host.net.resolves(self.domain):
-            raise self._pending(host, f"the name {self.domain} does not resolve yet; see its DNS records")
+        self._hold(host)
         if found is None:
             self._clear(host)
-        result = self._order(host, again=found is not None)
+        self._rehearse(host)
+        result = self._certbot(host, "--server", self.directory, *(("--force-renewal",) if found else ()))
         if result.status:
-            log = (host.text("/var/log/letsencrypt/letsencrypt.log") or "")[-200_000:]
-            raise self._pending(host, reason(result.out + result.err, log))
+            raise self._pending(host, refused(host, result, dns=bool(self.dns_plugin)))
         if not host.path(self.paths[0]).exists():
-            raise self._pending(host, f"certbot left no {self.paths[0]}; see: certbot certificates")
+            raise self._pending(host, Refusal(f"certbot left no {self.paths[0]}; see: certbot certificates"))
         self._done(host)
+
+    def _hold(self, host: Host) -> None:
+        """Stay away from an authority that would only say no."""
+        if until := pending.held(host, self.domain, self.directory):
+            why, when = pending.note(host, self.domain).get("reason"), time.localtime(until)
+            raise Pending(f"{why} (it is not to be asked before {time.strftime('%Y-%m-%d %H:%M', when)})")
+        if not self.dns_plugin and (
+            astray := misdirected(self.domain, host.net.addresses(self.domain), self.addresses)
+        ):
+            # A failed validation would count against a rate limit.
+            raise self._pending(host, Refusal(f"{astray}; see its DNS records"), tried=False)
+
+    def _rehearse(self, host: Host) -> None:
+        """Once refused, order from `staging` first, as often as it takes: failures are cheap there.
+
+        Where that can't be reached, the real order says more.
+        """
+        if not self.staging or not pending.note(host, self.domain).get("refused"):
+            return
+        result = self._certbot(host, "--dry-run", "--server", self.staging)
+        if result.status and (no := refused(host, result, dns=bool(self.dns_plugin))).asked:
+            raise self._pending(host, no)
 
     def _done(self, host: Host) -> None:
         # In this order: a kill in between leaves a certificate without a note, and the next run writes it.
-        host.remove(f"{PENDING}/{self.domain}")
+        pending.settled(host, self.domain)
+        names = ("directory", "dns_plugin", "dns_propagation")
+        row = {name: value for name in names if (value := getattr(self, name))}
         host.mkdir(self.note.rpartition("/")[0], 0o755)
-        host.write(self.note, json.dumps({"directory": self.directory}) + "\n", 0o644)
+        host.write(self.note, json.dumps(row) + "\n", 0o644)
 
-    def _order(self, host: Host, *, again: bool) -> Result:
+    def _certbot(self, host: Host, *words: str) -> Result:
         account = ("--email", self.email, "--no-eff-email") if self.email else ("--register-unsafely-without-email",)
         try:
             return host.run(
-                *("certbot", "certonly", "--non-interactive", "--agree-tos", *account, "--server", self.directory),
-                *("--webroot", "--webroot-path", self.webroot, "--cert-name", self.lineage, "--domain", self.domain),
+                *("certbot", "certonly", "--non-interactive", "--agree-tos", *account, *self._challenge()),
+                *("--cert-name", self.lineage, "--domain", self.domain, *words),
                 # We look at what reads it ourselves, at first issuance too; the hook is for renewals.
-                *("--keep-until-expiring", "--no-directory-hooks", *(("--force-renewal",) if again else ())),
+                *("--keep-until-expiring", "--no-directory-hooks"),
                 ok=range(256),
-                timeout=600,
+                timeout=600 + self.dns_propagation,
             )
         except TimedOut:
-            raise self._pending(host, "the certificate authority took longer than ten minutes") from None
+            raise self._pending(host, Refusal("the certificate authority took longer than ten minutes")) from None
+
+    def _challenge(self) -> tuple[str, ...]:
+        """certbot's options for the way in which a name is proved; it keeps them for renewals."""
+        if not self.dns_plugin:
+            return "--webroot", "--webroot-path", self.webroot
+        plugin = f"dns-{self.dns_plugin}"
+        wait = (f"--{plugin}-propagation-seconds", str(self.dns_propagation)) if self.dns_propagation else ()
+        return "--authenticator", plugin, f"--{plugin}-credentials", self.credentials, *wait
 
     def _clear(self, host: Host) -> None:
         """Take away what a certbot that was cut off left under our name: beside it, it would number its next one."""
@@ -195,21 +256,19 @@ class Certificate(Resource):
         if host.live and host.path(self.paths[0]).exists():
             host.run("certbot", "delete", "--non-interactive", "--cert-name", self.lineage)
         host.remove(self.note)
-        host.remove(f"{PENDING}/{self.domain}")
+        pending.settled(host, self.domain)
 
-    def _pending(self, host: Host, why: str) -> Pending:
-        path = f"{PENDING}/{self.domain}"
-        failures = int(note_of(host, path).get("failures", 0)) + 1
-        wait = BACK_OFF[min(failures, len(BACK_OFF)) - 1]
-        row = {"reason": why, "failures": failures, "last": int(time.time()), "next": int(time.time()) + wait}
-        host.mkdir(PENDING, 0o755)
-        host.write(path, json.dumps(row) + "\n", 0o644)
-        return Pending(why)
+    def _pending(self, host: Host, no: Refusal, *, tried: bool = True) -> Pending:
+        directory, name = self.directory, self.domain
+        pending.postpone(host, name, no.reason, directory=directory, tried=tried, refused=no.asked, wait=no.wait)
+        return Pending(no.reason)
 
     def due(self, host: Host) -> bool:
         """Whether the timer should try it now: it is pending, and its wait is over."""
-        row = note_of(host, f"{PENDING}/{self.domain}")
-        return bool(row) and time.time() >= float(row.get("next", 0))
+        return pending.due(host, self.domain)
+
+
+LIVE = "/etc/letsencrypt/live"
 
 
 def lineage(domain: str) -> str:
@@ -217,46 +276,19 @@ def lineage(domain: str) -> str:
     return f"matrix-baremetal-{domain}"
 
 
-def note_of(host: Host, path: str) -> dict[str, float | str]:
-    """A small JSON object that we keep; empty where there is none or it is broken."""
-    try:
-        row = json.loads(host.text(path) or "{}")
-    except ValueError:
-        return {}
-    return row if isinstance(row, dict) else {}
+def refused(host: Host, result: Result, *, dns: bool) -> Refusal:
+    """Why certbot failed, from what it printed and from its log."""
+    return refusal(result.out + result.err, (host.text(LOG) or "")[-200_000:], dns=dns)
 
 
-# The error types of RFC 8555 §6.7, in words.
-WORDS = {
-    "dns": "the certificate authority cannot find the name in DNS",
-    "connection": "the certificate authority cannot reach port 80 of this machine under that name",
-    "unauthorized": "another web server answered under that name",
-    "caa": "the domain's CAA record forbids this certificate authority",
-    "rateLimited": "the certificate authority's rate limit is reached",
-    "rejectedIdentifier": "the certificate authority gives no certificates for this name",
-    "badNonce": "the certificate authority was busy",
-}
+def misdirected(domain: str, found: tuple[str, ...], ours: tuple[str, ...]) -> str | None:
+    """Why a name does not lead to this machine, as far as can be known; None where it does or may.
 
-
-def reason(output: str, log: str) -> str:
-    """Why certbot failed, in words: from what it printed, else from the end of its log.
-
-    certbot 2.1 can hide an ACME failure behind an AttributeError; the log has the authority's own answer then.
+    Behind NAT the addresses of this machine say nothing about where it is reached, and so for IPv4 and IPv6 each.
     """
-    for text in (output, log):
-        kinds = re.findall(r"^\s*Type:\s+(\w+)", text, re.M) or re.findall(r"urn:ietf:params:acme:error:(\w+)", text)
-        details = re.findall(r"^\s*Detail:\s+(.+)$", text, re.M) or re.findall(
-            r'"detail":\s*"((?:[^"\\]|\\.)+)"', text
-        )
-        if kinds:
-            # The last: certbot gets over a badNonce, and says it all the same.
-            said = ": " + details[-1].strip().replace('\\"', '"') if details else ""
-            return WORDS.get(kinds[-1], f"the certificate authority said {kinds[-1]}") + said
-    if "Another instance of Certbot" in output:
-        return "another certbot is at work on this machine"
-    if re.search(
-        r"ConnectionError|NewConnectionError|Max retries|timed out|Network is unreachable", output + log[-5000:]
-    ):
-        return "the certificate authority cannot be reached from this machine"
-    lines = [line.strip() for line in output.splitlines() if line.strip() and not line.startswith(("Saving", "Ask"))]
-    return f"certbot failed: {lines[-1] if lines else 'see /var/log/letsencrypt/letsencrypt.log'}"
+    if not found:
+        return f"the name {domain} does not resolve yet"
+    known = {":" in address for address in ours}
+    if any(address in ours or (":" in address) not in known for address in found):
+        return None
+    return f"the name {domain} leads to {', '.join(found)}, and this machine is {', '.join(ours)}"

@@ -89,6 +89,7 @@ class Case:
         place = f"/etc/postgresql/{self.facts.cluster.version}/main/postgresql.conf"
         machine.put(place, f"port = {self.special.cluster.port}\n")
         machine.put("/etc/bob.password", "correct horse battery staple, correct horse\n", 0o600)
+        machine.lasting("/srv/tls", ["example.org", "*.example.org"])
         return machine
 
     def session(self, host: FakeHost) -> Session:
@@ -96,7 +97,7 @@ class Case:
         wanted = self.facts
         seen = facts.read(host)
         seen = replace(seen, architecture="x86_64", memory=wanted.memory, processors=wanted.processors)
-        site = self.site(replace(seen, ipv6=wanted.ipv6))
+        site = self.site(replace(seen, ipv6=wanted.ipv6, addresses=wanted.addresses))
         manifest = Manifest.read(host)
         manifest.server_name = site.config.server_name
         return Session(host, site, components.needs(site), components.resources(site), manifest)

@@ -6,116 +6,22 @@ import json
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from matrix_baremetal.errors import Pending
-from matrix_baremetal.resources.certificates import (
-    BACK_OFF,
-    PENDING,
-    Certificate,
-    SelfSigned,
-    Served,
-    note_of,
-    reason,
-)
+from matrix_baremetal.resources.certificates import Certificate, SelfSigned, Served
+from matrix_baremetal.resources.pending import BACK_OFF, PENDING, note_of
 from matrix_baremetal.shell import Result, TimedOut
 from tests.fakes import FakeHost, Machine
 
 FAILED = """\
-Saving debug log to /var/log/letsencrypt/letsencrypt.log
-Requesting a certificate for matrix.example.org
-
-Certbot failed to authenticate some domains (authenticator: webroot). The Certificate Authority reported these:
+Some challenges have failed.
   Domain: matrix.example.org
   Type:   {kind}
   Detail: {detail}
-
-Hint: The Certificate Authority failed to download the temporary challenge files created by Certbot.
-Some challenges have failed.
-Ask for help or search for solutions at https://community.letsencrypt.org.
 """
-HIDDEN = """\
-Saving debug log to /var/log/letsencrypt/letsencrypt.log
-An unexpected error occurred:
-AttributeError: can't set attribute
-"""
-LOG = """\
-2026-01-01 10:00:00,000:DEBUG:acme.client:Received response:
-HTTP 429
-Retry-After: 3600
-{
-  "type": "urn:ietf:params:acme:error:rateLimited",
-  "detail": "too many failed authorizations (5) for \\"example.org\\" in the last 1h0m0s, retry after 11:00:00 UTC",
-  "status": 429
-}
-"""
-LIMITED = (
-    "the certificate authority's rate limit is reached: too many failed authorizations (5) "
-    'for "example.org" in the last 1h0m0s, retry after 11:00:00 UTC'
-)
-
-
-@pytest.mark.parametrize(
-    ("kind", "detail", "words"),
-    [
-        (
-            "dns",
-            "DNS problem: NXDOMAIN looking up A for matrix.example.org",
-            "the certificate authority cannot find the name in DNS: DNS problem: NXDOMAIN looking up A for",
-        ),
-        (
-            "connection",
-            "203.0.113.5: Fetching http://matrix.example.org/.well-known/acme-challenge/x: Connection refused",
-            "the certificate authority cannot reach port 80 of this machine under that name: 203.0.113.5",
-        ),
-        (
-            "unauthorized",
-            "203.0.113.5: Invalid response from http://matrix.example.org/.well-known/acme-challenge/x: 404",
-            "another web server answered under that name: 203.0.113.5",
-        ),
-        (
-            "caa",
-            "CAA record for matrix.example.org prevents issuance",
-            "the domain's CAA record forbids this certificate authority: CAA record for",
-        ),
-        ("tls", "handshake failure", "the certificate authority said tls: handshake failure"),
-    ],
-)
-def test_the_authoritys_own_reason_is_said_in_words(kind: str, detail: str, words: str) -> None:
-    assert reason(FAILED.format(kind=kind, detail=detail), "").startswith(words)
-
-
-@pytest.mark.parametrize(
-    ("output", "log", "words"),
-    [
-        (
-            "An unexpected error occurred:\nError creating new order :: urn:ietf:params:acme:error:rateLimited :: "
-            "too many certificates already issued",
-            "",
-            "the certificate authority's rate limit is reached",
-        ),
-        ("There were too many requests of a given type :: too many failed", LOG, LIMITED),
-        (HIDDEN, LOG, LIMITED),
-        ("Another instance of Certbot is already running.", "", "another certbot is at work on this machine"),
-        (
-            "requests.exceptions.ConnectionError: HTTPSConnectionPool(host='acme'): Max retries exceeded",
-            "",
-            "the certificate authority cannot be reached from this machine",
-        ),
-        (
-            "An unexpected error occurred:",
-            "urllib3.exceptions.NewConnectionError: [Errno 101] Network is unreachable",
-            "the certificate authority cannot be reached from this machine",
-        ),
-        ("Saving debug log to x\nsomething odd\n", "", "certbot failed: something odd"),
-        ("", "", "certbot failed: see /var/log/letsencrypt/letsencrypt.log"),
-    ],
-)
-def test_a_reason_is_found_in_what_was_printed_or_in_the_log(output: str, log: str, words: str) -> None:
-    assert reason(output, log).startswith(words)
-
-
 CERTIFICATE = Certificate("example.org", "https://ca.example/directory", webroot="/srv/acme", email="a@example.org")
 
 
@@ -139,13 +45,6 @@ def test_each_failure_is_noted_with_its_reason_and_waited_for_longer(machine: Ma
         waits.append(int(row["next"]) - int(row["last"]))
         assert not CERTIFICATE.due(host)
     assert [round(wait, -1) for wait in waits] == [*BACK_OFF, BACK_OFF[-1], BACK_OFF[-1]]
-
-
-def test_nothing_is_ordered_for_a_name_without_an_address(machine: Machine) -> None:
-    machine.unresolved.add("example.org")
-    with pytest.raises(Pending, match="does not resolve"):
-        CERTIFICATE.make(FakeHost(machine), None)
-    assert not machine.ran("certbot")
 
 
 def test_it_is_due_when_its_wait_is_over(machine: Machine) -> None:
@@ -181,14 +80,36 @@ def test_a_lost_note_is_written_again_and_nothing_is_ordered_for_it(machine: Mac
     assert not machine.ran("certbot")
 
 
-def test_another_directory_is_another_certificate(machine: Machine) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"directory": "https://other.example/directory"},
+        {"dns_plugin": "rfc2136"},
+        {"dns_plugin": "rfc2136", "dns_propagation": 20},
+    ],
+)
+def test_another_directory_or_challenge_is_another_order(other: dict[str, Any], machine: Machine) -> None:
     machine.says.clear()
     host = FakeHost(machine)
-    CERTIFICATE.make(host, None)
-    other = replace(CERTIFICATE, directory="https://other.example/directory")
-    assert other.find(host) == CERTIFICATE
-    other.make(host, other.find(host))
-    assert other.find(host) == other
+    for before, after in ((CERTIFICATE, replace(CERTIFICATE, **other)), (replace(CERTIFICATE, **other), CERTIFICATE)):
+        before.make(host, before.find(host))
+        machine.started.clear()
+        assert after.find(host) == before
+        after.make(host, after.find(host))
+        assert after.find(host) == after
+        [started] = [s for s in machine.started if s.argv[0] == "certbot"]
+        assert "--force-renewal" in started.argv
+
+
+def test_a_plugin_is_told_where_its_credentials_are_and_nothing_of_a_web_server(machine: Machine) -> None:
+    machine.says.clear()
+    order = replace(CERTIFICATE, dns_plugin="rfc2136", dns_propagation=20, credentials="/secrets/dns-rfc2136")
+    order.make(FakeHost(machine), None)
+    [started] = [s for s in machine.started if s.argv[0] == "certbot"]
+    line = " ".join(started.argv)
+    assert "--authenticator dns-rfc2136 --dns-rfc2136-credentials /secrets/dns-rfc2136" in line
+    assert "--dns-rfc2136-propagation-seconds 20" in line
+    assert "webroot" not in line
 
 
 @pytest.mark.parametrize(
@@ -289,7 +210,7 @@ def test_what_is_served_is_the_real_one_as_soon_as_it_is_there(machine: Machine)
     host = FakeHost(machine)
     machine.at("/tls").mkdir()
     SelfSigned("/tls", "example.org").make(host, None)
-    served = Served("/tls/current", lineage="ours")
+    served = Served("/tls/current", pair="/etc/letsencrypt/live/ours")
     assert served.find(host) == served
     assert host.target("/tls/current") == "self-signed"
     machine.certificate("/etc/letsencrypt/live/ours", ["example.org"])

@@ -15,7 +15,7 @@ from matrix_baremetal.commands import apply, certificates, install, user
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
-from matrix_baremetal.resources.certificates import PENDING
+from matrix_baremetal.resources.pending import PENDING
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import Result
 from matrix_baremetal.signals import ASKED, Stopped, stoppable
@@ -91,6 +91,13 @@ def test_the_timer_tries_what_is_due_and_what_is_served(wait: int, due: bool, no
     assert (("Certificate", "example.org") in keys) == due
     assert ("Certificate", "matrix.example.org") not in keys
     assert {kind for kind, _ in keys} - {"Certificate"} == {"Served"}
+
+
+def test_the_timer_looks_at_the_operators_own_pair_each_time(now: Session) -> None:
+    machine = the_machine(now)
+    machine.put(session.CONFIG, "server_name: a.org\ntls: {mode: files, certificate: /srv/a.pem, key: /srv/a.key}\n")
+    kinds = [resource.key[0] for resource in certificates.due(Namespace(root=str(machine.root), config=None))]
+    assert kinds == ["KeyPair", "Served", "KeyPair", "Served", "Served", "Served"]
 
 
 def test_a_renewal_is_served_by_what_is_on_the_disk_and_no_config_is_read(now: Session) -> None:

@@ -20,7 +20,9 @@ from matrix_baremetal.facts import Cluster
 from matrix_baremetal.needs import Document, Need, Needs, Port, Proxy, Setting, VHost
 from matrix_baremetal.resources.certificates import Certificate, Served
 from matrix_baremetal.resources.files import File, Secret
+from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account
+from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.site import Site
@@ -55,6 +57,8 @@ SITES = (
     a_site(),
     a_site("server_name: a.org\nhostname: a.org\nadmins: [{name: alice}]\n"),
     a_site("server_name: a.org\ntls: {mode: self-signed}\nfederation: {enabled: false}\n"),
+    a_site("server_name: a.org\ntls: {mode: files, certificate: /srv/a.pem, key: /srv/a.key}\n"),
+    a_site("server_name: a.org\nacme: {challenge: dns-01, dns_plugin: rfc2136}\n"),
     a_site(release=13, python="3.13", nginx=(), cluster=None),
 )
 
@@ -237,6 +241,42 @@ def test_certificates_are_ordered_for_each_name_once_and_only_by_acme() -> None:
     assert [c.domain for c in made(a_site(), Certificate)] == ["matrix.example.org", "example.org"]
     assert {c.directory for c in made(a_site(), Certificate)} == {"https://acme-v02.api.letsencrypt.org/directory"}
     assert made(a_site("server_name: a.org\ntls: {mode: self-signed}\n"), Certificate) == []
+
+
+@pytest.mark.parametrize(
+    ("directory", "staging"),
+    [
+        ("letsencrypt", "https://acme-staging-v02.api.letsencrypt.org/directory"),
+        ("https://acme-v02.api.letsencrypt.org/directory", "https://acme-staging-v02.api.letsencrypt.org/directory"),
+        ("letsencrypt-staging", ""),
+        ("https://ca.example.org/dir", ""),
+    ],
+)
+def test_only_lets_encrypt_has_a_directory_to_rehearse_in(directory: str, staging: str) -> None:
+    site = a_site(f"server_name: example.org\nacme: {{directory: '{directory}'}}\n", addresses=("9.9.9.9",))
+    assert {(c.staging, c.addresses) for c in made(site, Certificate)} == {(staging, ("9.9.9.9",))}
+
+
+def test_a_dns_plugin_is_a_package_and_has_its_credentials_in_a_file_of_the_operators() -> None:
+    site = a_site("server_name: example.org\nacme: {challenge: dns-01, dns_plugin: ovh}\n")
+    [wanted] = [p.names for p in made(site, Packages) if p.purpose == "certificates"]
+    assert wanted == ("certbot", "python3-certbot-dns-ovh")
+    assert {(c.dns_plugin, c.credentials) for c in made(site, Certificate)} == {("ovh", f"{SECRETS}/dns-ovh")}
+    assert f"{SECRETS}/dns-ovh" not in [secret.path for secret in made(site, Secret)]
+
+
+def test_a_pair_of_the_operators_is_there_before_nginx_looks_at_it_and_nothing_is_ordered() -> None:
+    site = a_site("server_name: example.org\ntls: {mode: files, certificate: /srv/a.pem, key: /srv/a.key}\n")
+    assert [(p.certificate, p.private_key) for p in made(site, KeyPair)] == [("/srv/a.pem", "/srv/a.key")] * 2
+    names = [r.key for r in components.resources(site)]
+    assert names.index(("KeyPair", "/etc/matrix-baremetal/tls/example.org")) < names.index(
+        ("Service", "nginx.service")
+    )
+    assert {s.pair for s in made(site, Served)} == {"files"}
+    assert made(site, Certificate) == []
+    units = [s.unit for s in made(site, Service)]
+    assert "matrix-baremetal-certificates.timer" in units
+    assert "certbot.timer" not in units
 
 
 def test_each_signing_key_is_another_and_has_synapses_form() -> None:

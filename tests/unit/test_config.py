@@ -83,6 +83,13 @@ def test_everything_set() -> None:
     assert site.synapse.workers == "none"
 
 
+def test_a_pair_of_ones_own_and_a_dns_plugin() -> None:
+    site = read("server_name: a.b\ntls: {mode: files, certificate: /etc/ssl/a.pem, key: /etc/ssl/a.key}\n")
+    assert site.tls == Tls("files", "/etc/ssl/a.pem", "/etc/ssl/a.key")
+    site = read("server_name: a.b\nacme: {challenge: dns-01, dns_plugin: rfc2136, dns_propagation: 20}\n")
+    assert (site.acme.challenge, site.acme.dns_plugin, site.acme.dns_propagation) == ("dns-01", "rfc2136", 20)
+
+
 def test_a_config_is_frozen_and_hashable() -> None:
     assert hash(read(FULL)) == hash(read(FULL))
     assert hash(Synapse(settings={"modules": [{"a": 1}]})) is not None
@@ -115,6 +122,14 @@ def test_a_directory_has_an_address(directory: str, url: str) -> None:
         ("server_name: a.b\nemail: a@b.de", ':2:1: unknown key "email" (did you mean acme.email?)'),
         ("server_name: a.b\nacme: {directory: letsencript}", "(did you mean letsencrypt?)"),
         ("server_name: a.b\nacme: {directory: 'http://localhost/dir'}", "https://"),
+        ("server_name: a.b\ntls: {mode: files, key: /k}", ":2:7: tls.mode: files needs the key certificate too"),
+        ("server_name: a.b\ntls: {mode: files}", "files needs the key key too (write key: VALUE)"),
+        ("server_name: a.b\ntls: {key: /k}", ":2:7: tls.key: means nothing without mode: files (remove it)"),
+        ("server_name: a.b\ntls: {mode: files, certificate: c, key: /k}", 'tls.certificate: "c" is no absolute path'),
+        ("server_name: a.b\nacme: {challenge: dns-01}", ":2:8: acme.challenge: dns-01 needs the key dns_plugin too"),
+        ("server_name: a.b\nacme: {dns_plugin: ovh}", ":2:8: acme.dns_plugin: means nothing without challenge: dns"),
+        ("server_name: a.b\nacme: {dns_propagation: 9}", "acme.dns_propagation: means nothing without challenge"),
+        ("server_name: a.b\nacme: {challenge: dns-01, dns_plugin: ovh, dns_propagation: 0}", "0 is not between 1"),
         ("server_name: a.b\ndatabase: postgre", ":2:11: database: expected postgres"),
         ("server_name: a.b\nfederation: {enabled: no}", ":2:23: federation.enabled: expected true or false"),
         (

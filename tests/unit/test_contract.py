@@ -15,6 +15,7 @@ from matrix_baremetal.resources import files
 from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.certificates import Certificate, SelfSigned, Served
 from matrix_baremetal.resources.files import Directory, File, Link, Secret
+from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.postgres import OURS, Database, Role
@@ -61,6 +62,12 @@ def pair(machine: Machine) -> None:
     """A self-signed pair and a real one, with nothing served yet."""
     machine.certificate(f"{TLS}/self-signed", ["example.org"])
     machine.certificate("/etc/letsencrypt/live/ours", ["example.org"])
+
+
+def own_pair(machine: Machine) -> None:
+    """A pair of the operator's."""
+    bare(machine)
+    machine.lasting("/srv/own", ["example.org"])
 
 
 @dataclass(frozen=True)
@@ -127,10 +134,15 @@ EXAMPLES = (
         SelfSigned(TLS, "example.org"), before=bare, drift=lambda m: m.at(f"{TLS}/self-signed/privkey.pem").unlink()
     ),
     Example(
-        Served(f"{TLS}/current", lineage="ours"),
+        Served(f"{TLS}/current", pair="/etc/letsencrypt/live/ours"),
         before=pair,
         drift=lambda m: point(m.at(f"{TLS}/current"), "self-signed"),
         stays=True,
+    ),
+    Example(
+        KeyPair(TLS, "/srv/own/fullchain.pem", "/srv/own/privkey.pem"),
+        before=own_pair,
+        drift=lambda m: m.certificate("/srv/own", ["example.org"], 30, key="key of another"),
     ),
     Example(
         Certificate("example.org", "https://ca.example/dir", webroot="/srv", email="a@example.org"),

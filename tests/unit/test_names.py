@@ -212,3 +212,26 @@ def test_path_refuses(text: str) -> None:
 )
 def test_shown_is_safe_to_print(text: str, quoted: str) -> None:
     assert names.shown(text) == quoted
+
+
+@pytest.mark.parametrize("text", ["rfc2136", "cloudflare", "two-words"])
+def test_dns_plugin_is_kept(text: str) -> None:
+    assert names.dns_plugin(text) == text
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "is no name"),
+        ("Cloudflare", "is no name"),
+        ("a b", "is no name"),
+        ("--server", "is no name"),
+        ("a/../b", "is no name"),
+        ("a=b", "is no name"),
+        ("dns-rfc2136", 'write "rfc2136"'),
+        ("route53", "takes no file"),
+    ],
+)
+def test_dns_plugin_is_refused(text: str, said: str) -> None:
+    assert said in refusal(names.dns_plugin, text)
+    assert_sentence(refusal(names.dns_plugin, text))

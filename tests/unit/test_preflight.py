@@ -219,6 +219,56 @@ def test_our_own_synapse_is_no_other_and_debians_conf_d_neither(machine: Machine
     assert list(preflight.another(FakeHost(machine))) == []
 
 
+OWN = "server_name: example.org\ntls: {mode: files, certificate: /srv/tls/fullchain.pem, key: /srv/tls/privkey.pem}\n"
+DNS = "server_name: example.org\nacme: {challenge: dns-01, dns_plugin: rfc2136}\n"
+CREDENTIALS = "/etc/matrix-baremetal/secrets/dns-rfc2136"
+
+
+def test_a_pair_of_the_operators_own_is_checked_for_all_names_before_anything_changes(machine: Machine) -> None:
+    now = a_session(machine, OWN)
+    assert [o.message for o in preflight.key_pair(now.site, now.needs, now.host)] == [
+        "/srv/tls/fullchain.pem is not there",
+        "/srv/tls/privkey.pem is not there",
+    ]
+    machine.certificate("/srv/tls", ["example.org"], chain=False)
+    found = [o.message for o in preflight.key_pair(now.site, now.needs, now.host)]
+    assert "is not for matrix.example.org, only for example.org" in found[0]
+    assert "lacks the certificates of its issuers" in found[1]
+    with pytest.raises(Refused, match="is not for matrix"):
+        preflight.check(now.site, now.needs, now.host, now.manifest)
+    machine.certificate("/srv/tls", ["example.org", "matrix.example.org"])
+    assert list(preflight.key_pair(now.site, now.needs, now.host)) == []
+    assert list(preflight.key_pair(a_session(machine).site, now.needs, now.host)) == []
+
+
+def test_the_credentials_of_a_dns_plugin_are_there_and_roots_alone(machine: Machine) -> None:
+    now = a_session(machine, DNS)
+    missing = one(preflight.dns_credentials(now.site, now.host))
+    assert missing.message == f"acme.dns_plugin: rfc2136 needs its credentials in {CREDENTIALS}"
+    for mode, count in ((0o644, 1), (0o640, 1), (0o600, 0), (0o400, 0)):
+        machine.put(CREDENTIALS, "dns_rfc2136_secret = x", mode)
+        assert len(list(preflight.dns_credentials(now.site, now.host))) == count
+    machine.owners[CREDENTIALS] = ("alice", "alice")
+    assert "chown root:" in one(preflight.dns_credentials(now.site, now.host)).hint
+    assert list(preflight.dns_credentials(a_session(machine).site, now.host)) == []
+
+
+def test_a_dns_plugin_that_debian_does_not_have_is_told_with_those_that_it_has(machine: Machine) -> None:
+    now = a_session(machine, DNS.replace("rfc2136", "rfc2163"))
+    obstacle = one(preflight.dns_plugin(now.site, now.host))
+    assert obstacle.message == "Debian 12 has no package python3-certbot-dns-rfc2163"
+    assert obstacle.hint.endswith("one of: cloudflare, rfc2136")
+    machine.install("python3-certbot-dns-rfc2163")
+    assert list(preflight.dns_plugin(now.site, now.host)) == []
+    assert list(preflight.dns_plugin(a_session(machine, DNS).site, now.host)) == []
+
+
+def test_a_machine_without_package_lists_knows_no_plugin_and_leaves_it_to_apt(machine: Machine) -> None:
+    machine.offered = ()
+    now = a_session(machine, DNS)
+    assert list(preflight.dns_plugin(now.site, now.host)) == []
+
+
 def test_all_obstacles_are_told_at_once_and_nothing_is_touched(machine: Machine) -> None:
     machine.superuser, machine.processor, machine.spare = False, "riscv64", MB
     machine.put("/etc/os-release", "")

@@ -76,6 +76,64 @@ def test_a_certificate_that_should_have_been_renewed_is_a_fault(
     assert any("certificate of" in fault for fault in faults(machine)) == (state != "valid")
 
 
+@pytest.mark.parametrize(
+    ("days_left", "age", "state"),
+    [(10, 35, "valid"), (8, 37, "overdue"), (14, 50, "valid"), (12, 52, "overdue"), (1.4, 4.6, "valid")],
+)
+def test_what_is_late_depends_on_the_whole_life_and_not_on_a_number_of_days(
+    days_left: float, age: float, state: str, machine: Machine
+) -> None:
+    machine.certificate(CURRENT, ["example.org"], days_left, age)
+    assert seen(machine).certificates[1]["state"] == state
+
+
+def test_one_that_expired_while_its_renewal_is_pending_is_expired_and_says_why(machine: Machine) -> None:
+    machine.certificate(CURRENT, ["example.org"], -1, 91)
+    machine.put("/var/lib/matrix-baremetal/pending/example.org", json.dumps({"reason": "no DNS"}))
+    assert "the certificate of example.org is expired: no DNS" in faults(machine)
+
+
+def test_a_renewal_whose_hook_failed_is_seen_and_taken_up_by_the_next_run(machine: Machine) -> None:
+    machine.certificate(CURRENT, ["example.org"])
+    assert faults(machine) == ["nginx.service has not taken up what it reads"]
+    assert seen(machine).faults[0]["next"] == "matrix-baremetal apply"
+    now = a_session(machine)
+    assert [c.verb for c in converge(now.resources, now.host, now.manifest) if c.ended] == ["reload"]
+    assert faults(machine) == []
+
+
+OWN = "server_name: example.org\ntls: {mode: files, certificate: /srv/tls/fullchain.pem, key: /srv/tls/privkey.pem}\n"
+
+
+def test_the_operators_own_pair_is_seen_with_what_is_wrong_with_it(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.certificate("/srv/tls", ["example.org", "*.example.org"])
+    now = a_session(machine, OWN)
+    list(converge(now.resources, now.host, now.manifest))
+    now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
+
+    def told() -> list[dict[str, str]]:
+        return status.read(a_session(machine, OWN)).faults
+
+    assert told() == []
+    machine.certificate("/srv/tls", ["example.org", "*.example.org"], 80)
+    assert {row["fault"].partition(": ")[2] for row in told()} == {"/srv/tls/fullchain.pem is not served yet"}
+    machine.put("/srv/tls/privkey.pem", "key of another", 0o600)
+    assert {row["fault"].partition(": ")[2] for row in told()} == {
+        "/srv/tls/privkey.pem is not the key of /srv/tls/fullchain.pem"
+    }
+    machine.certificate("/srv/tls", ["example.org", "*.example.org"], 5, 85)
+    now = a_session(machine, OWN)
+    list(converge(now.resources, now.host, now.manifest))
+    assert [row["fault"].rpartition(" ")[2] for row in told()] == ["overdue"] * 2
+    assert told()[0]["next"].startswith("replace /srv/tls/fullchain.pem and its key, then: ")
+
+
+def test_credentials_that_renewals_will_need_are_missed_before_they_do(machine: Machine) -> None:
+    text = f"{MINIMAL.replace('}', ', challenge: dns-01, dns_plugin: rfc2136}')}"
+    assert any("needs its credentials in" in row["fault"] for row in status.read(a_session(machine, text)).faults)
+
+
 @pytest.mark.parametrize(("content", "state"), [(None, "missing"), ("nonsense", "broken")])
 def test_a_certificate_that_is_not_there_or_broken_is_a_fault(
     content: str | None, state: str, machine: Machine
