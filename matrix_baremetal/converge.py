@@ -44,16 +44,15 @@ class Change:
 def plan(resources: Sequence[Resource], host: Host, manifest: Manifest) -> Iterator[Change]:
     """Yield what `converge` would change, in its order. Writes nothing."""
     touched: list[str] = []
-    seen: dict[Key, int] = {}
+    turns: dict[Key, tuple[Resource | None, int]] = {}
     for wanted in resources:
-        found = wanted.find(host)
-        if found is not None:
-            # A reader that is listed twice looks again only at what changes after its first turn.
-            found = found.stale_after(frozenset(touched[seen.get(wanted.key, 0) :]))
-        seen[wanted.key] = len(touched)
+        # One that is listed twice is as its first turn leaves it, and looks again only at what changes after that.
+        found, since = turns.get(wanted.key) or (wanted.find(host), 0)
+        found = found and found.stale_after(frozenset(touched[since:]))
         if found != wanted:
             touched += wanted.paths
             yield compared(wanted, found, manifest)
+        turns[wanted.key] = (found if found == wanted else wanted, len(touched))
     for orphan in manifest.orphans(resources):
         yield removal(orphan)
 

@@ -31,7 +31,7 @@ class KeyPair(Resource):
     directory: str
     certificate: str = field(default="", compare=False)
     private_key: str = field(default="", compare=False)
-    same: bool = True
+    up_to_date: bool = True
 
     @property
     def domain(self) -> str:
@@ -51,7 +51,7 @@ class KeyPair(Resource):
             return None
         made = [name for name in host.names(self.directory) if name.startswith("files-")]
         same = made == [host.target(f"{self.directory}/files")] == [named(*self._given(host))]
-        return replace(self, same=same and self._copied(host) == self._given(host))
+        return replace(self, up_to_date=same and self._copied(host) == self._given(host))
 
     def make(self, host: Host, found: Self | None) -> None:
         given = self._given(host)
@@ -127,7 +127,10 @@ def wrong_key(host: Host, key: str, expected: str | None, certificate: str) -> I
     # An empty passphrase, or openssl would ask for one.
     shown = host.run("openssl", "pkey", "-in", str(host.path(key)), "-passin", "pass:", "-pubout", ok=range(256))
     if "ENCRYPTED" in (host.text(key) or ""):
-        yield f"{key} is protected by a passphrase, which nobody types when nginx starts", f"openssl pkey -in {key}"
+        yield (
+            f"{key} is protected by a passphrase, which nobody types when nginx starts",
+            f"openssl pkey -in {key} -out NEW-FILE",
+        )
     elif shown.status:
         yield f"{key} holds no private key in PEM form", f"openssl pkey -in {key} -noout -check"
     elif expected is not None and public_key(shown.out) != expected:

@@ -4,7 +4,8 @@
 Authoritative for every name below .test and for each name that the zone file holds; all else is forwarded as raw
 bytes to the upstream resolver. (dnsmasq drops the upstream's empty AAAA answers here, which stalls package installs.)
 The zone file is `{"name": {"a": ["10.0.0.1"], "aaaa": […], "srv": [[priority, weight, port, target]], "txt": […],
-"cname": "name"}}`, read again whenever it changes; a null instead of records says that the name does not exist.
+"cname": "name"}}`, read again whenever it changes; a null instead of records says that the name does not exist, and
+{"forward": "10.0.0.53"} that another server has the zone of that name.
 
 It listens in the namespace NETNS, but asks upstream from where it was started: there this machine's own resolver
 works even if it listens on loopback only.
@@ -80,10 +81,19 @@ def find(zone: Zone, name: str) -> dict[str, Any] | None:
     return None
 
 
+def elsewhere(zone: Zone, name: str) -> str | None:
+    """The address of the server that has the zone of a name, where that is not us."""
+    while name:
+        if "forward" in (held := zone.get(name) or {}):
+            return str(held["forward"])
+        name = name.partition(".")[2]
+    return None
+
+
 def answer(zone: Zone, message: bytes) -> bytes | None:
     """The whole answer to a query, or None where we are not the one to ask."""
     name, kind, asked = question(message)
-    if name not in zone and name != "test" and not name.endswith(".test"):
+    if elsewhere(zone, name) or (name not in zone and name != "test" and not name.endswith(".test")):
         return None
     # The zone's own top exists even where it holds nothing.
     held = {} if name == "test" else find(zone, name)
@@ -133,6 +143,12 @@ def received(connection: socket.socket, count: int) -> bytes:
     return data
 
 
+def reply_to(message: bytes, zone: Zone, upstream: Sequence[str], tcp: bool) -> bytes:
+    """Our own answer, or that of whoever has the zone."""
+    there = elsewhere(zone, question(message)[0])
+    return answer(zone, message) or ask([there] if there else upstream, message, tcp)
+
+
 def ask(upstream: Sequence[str], message: bytes, tcp: bool) -> bytes:
     """The upstream's answer as raw bytes; SERVFAIL when none of them says anything."""
     for server in upstream:
@@ -153,7 +169,7 @@ def ask(upstream: Sequence[str], message: bytes, tcp: bool) -> bytes:
 
 def serve_datagrams(listening: socket.socket, kept: Records, upstream: Sequence[str]) -> None:
     def reply(message: bytes, sender: Any) -> None:
-        listening.sendto(answer(kept.now(), message) or ask(upstream, message, tcp=False), sender)
+        listening.sendto(reply_to(message, kept.now(), upstream, tcp=False), sender)
 
     while True:
         message, sender = listening.recvfrom(4096)
@@ -165,7 +181,7 @@ def serve_streams(listening: socket.socket, kept: Records, upstream: Sequence[st
         with connection:
             connection.settimeout(10)
             message = received(connection, int.from_bytes(received(connection, 2), "big"))
-            said = answer(kept.now(), message) or ask(upstream, message, tcp=True)
+            said = reply_to(message, kept.now(), upstream, tcp=True)
             connection.sendall(len(said).to_bytes(2, "big") + said)
 
     while True:

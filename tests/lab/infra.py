@@ -12,16 +12,17 @@ import re
 import socket
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import authority, network, zone
+from . import acme_proxy, authority, network, zone
 from .errors import LabError
 from .places import RUN, read_json, write_json, write_text
 from .programs import Process, call, daemon, wait_for
 
 HOME = RUN / "infra"
 ROOTS = RUN / "roots"
+LIMITS = HOME / "limits.json"
 _PEBBLE_PORT, _PEBBLE_MANAGEMENT = 14000, 15000
 _HERE = Path(__file__).parent
 # Certificates that pebble issues live this long unless a test wants others.
@@ -78,6 +79,16 @@ def _start(name: str, *argv: str, inside: bool, env: Mapping[str, str] | None = 
     daemon([*entered, *argv], HOME / f"{name}.log", env).write(HOME / f"{name}.pid")
 
 
+def _current(name: str, program: Path) -> bool:
+    """Whether a service runs, and runs what its program says now; else it is ended, to be started anew."""
+    noted, now = HOME / f"{name}.source", program.read_text()
+    if _running(name) and noted.exists() and noted.read_text() == now:
+        return True
+    _stop(name)
+    write_text(noted, now)
+    return False
+
+
 def _answers(port: int) -> bool:
     try:
         socket.create_connection((network.ip4(network.INFRA), port), timeout=1).close()
@@ -95,7 +106,7 @@ def _clear_port(port: int) -> None:
 
 def dns_start() -> None:
     """Start the DNS server unless it runs."""
-    if _running("dns"):
+    if _current("dns", _HERE / "dns.py"):
         return
     _clear_port(53)
     resolv = Path("/etc/resolv.conf").read_text()
@@ -126,18 +137,30 @@ def acme_start(validity: int | None = None) -> None:
     if not _running("pebble"):
         _clear_port(_PEBBLE_PORT)
         _start_pebble(certificate, key, validity or now)
-    if not _running("proxy"):
+    if not _current("proxy", _HERE / "acme_proxy.py"):
         _clear_port(443)
         upstream = f"{network.ip4(network.INFRA)}:{_PEBBLE_PORT}"
         addresses = (network.ip4(network.INFRA), network.ip6(network.INFRA))
         program = (sys.executable, str(_HERE / "acme_proxy.py"), str(certificate), str(key), str(authority.ROOT))
-        _start("proxy", *program, upstream, *addresses, inside=True)
+        _start("proxy", *program, str(LIMITS), upstream, *addresses, inside=True)
         wait_for(lambda: _answers(443), "the lab's Let's Encrypt", 10, f"see {HOME}/proxy.log")
 
 
 def acme_stop() -> None:
     """Nobody listens at Let's Encrypt's address any more. Pebble lives on, as it keeps accounts in memory only."""
     _stop("proxy")
+
+
+def acme_limit(addresses: Sequence[str], seconds: int | None) -> None:
+    """Refuse the orders of these clients and say when to come back; None: take them again."""
+    kept = {address: wait for address, wait in (read_json(LIMITS) or {}).items() if address not in addresses}
+    write_json(LIMITS, kept if seconds is None else {**kept, **dict.fromkeys(addresses, seconds)})
+
+
+def acme_orders(addresses: Sequence[str]) -> list[str]:
+    """The names of the authority under which these clients asked it for certificates, one for each order."""
+    words = [line.split() for line in (HOME / "proxy.log").read_text().splitlines()]
+    return [row[1] for row in words if row[0] in addresses and row[2:4] == ['"POST', acme_proxy.ORDER]]
 
 
 def _start_pebble(certificate: Path, key: Path, validity: int) -> None:

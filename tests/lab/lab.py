@@ -205,6 +205,15 @@ class Lab:
                 layers.give_trust(guest.root, infra.roots())
                 guest.quick("update-ca-certificates")
 
+    def acme_limit(self, guest: Guest, seconds: int | None) -> None:
+        """Let's Encrypt refuses this guest's orders, with a Retry-After of so many seconds; None: no more."""
+        with lock("lab"):
+            infra.acme_limit((guest.ip, guest.ip6), seconds)
+
+    def acme_orders(self, guest: Guest) -> Sequence[str]:
+        """Under which of its names Let's Encrypt was asked by this guest, one for each order since the lab began."""
+        return infra.acme_orders((guest.ip, guest.ip6))
+
     def _snapshot(self, label: str) -> Path:
         return CACHE / "snapshots" / label
 

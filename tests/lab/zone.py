@@ -46,11 +46,16 @@ class Dns:
         srv: Sequence[tuple[int, int, int, str]] = (),
         txt: Sequence[str] = (),
         cname: str | None = None,
+        forward: str | None = None,
     ) -> None:
-        """`name` holds exactly these records from now on; `*.NAME` is a wildcard."""
+        """`name` holds exactly these records from now on; `*.NAME` is a wildcard. `forward` is the address of a name
+        server that is asked for it and all below it.
+        """
         held: dict[str, Any] = {"a": [*a], "aaaa": [*aaaa], "srv": [list(s) for s in srv], "txt": [*txt]}
         if cname is not None:
             held = {"cname": cname}
+        if forward is not None:
+            held = {"forward": forward}
         self._change(name, held)
 
     def delete(self, name: str) -> None:

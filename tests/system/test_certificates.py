@@ -21,6 +21,8 @@ pytestmark = pytest.mark.lab
 RENEW = "certbot renew --force-renewal --no-random-sleep-on-renew"
 RETRY = "matrix-baremetal-certificates"
 LETS_ENCRYPT = "acme-v02.api.letsencrypt.org"
+STAGING = "acme-staging-v02.api.letsencrypt.org"
+HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
 # An address of the lab's network that nobody has.
 NOBODY = "10.77.0.251"
 
@@ -73,6 +75,20 @@ def test_a_renewal_that_fails_leaves_what_is_served(site: Site) -> None:
     assert site.serial(site.hostname) != before
 
 
+@pytest.mark.sampled(12)
+def test_a_renewal_whose_hook_fails_is_seen_and_taken_up_by_the_next_run(site: Site) -> None:
+    before = site.serial(site.hostname)
+    good = site.guest.read(HOOK)
+    site.guest.write(HOOK, "#!/bin/sh\nexit 1\n", 0o755)
+    site.guest.run(RENEW, check=False)
+    assert site.serial(site.hostname) == before
+    assert [row["fault"] for row in site.status()["faults"]] == ["nginx.service has not taken up what it reads"]
+    site.guest.write(HOOK, good, 0o755)
+    site.mb("apply")
+    assert site.serial(site.hostname) != before
+    invariants.hold(site)
+
+
 def authority_away(site: Site) -> Callable[[], object]:
     site.guest.run(f"echo {NOBODY} {LETS_ENCRYPT} >> /etc/hosts")
     return lambda: site.guest.run(f"sed -i '/{LETS_ENCRYPT}/d' /etc/hosts")
@@ -97,11 +113,24 @@ def known(site: Site, *names: str) -> None:
         site.lab.dns.reset(name)
 
 
+# How it begins, the words for it, and what the authority was asked for each name at first, in a retry, and at last.
 FAULTS = {
-    "authority": (authority_away, "the certificate authority cannot be reached from this machine"),
-    "name": (name_unknown, "does not resolve"),
-    "port": (elsewhere, "the certificate authority cannot reach port 80 of this machine under that name"),
+    "authority": (
+        authority_away,
+        "the certificate authority cannot be reached from this machine",
+        ([], [], [LETS_ENCRYPT]),
+    ),
+    "name": (name_unknown, "does not resolve", ([], [], [LETS_ENCRYPT])),
+    "port": (
+        elsewhere,
+        "the certificate authority cannot reach port 80 of this machine under that name",
+        # A rehearsal costs nothing.
+        ([LETS_ENCRYPT], [STAGING], [STAGING, LETS_ENCRYPT]),
+    ),
 }
+
+
+Fault = tuple[Callable[[], object], str, tuple[list[str], ...]]
 
 
 @pytest.fixture(
@@ -111,11 +140,11 @@ FAULTS = {
         pytest.param("port", marks=pytest.mark.sampled(12)),
     ]
 )
-def fault(request: pytest.FixtureRequest, fresh: Site) -> Iterator[tuple[Callable[[], object], str]]:
+def fault(request: pytest.FixtureRequest, fresh: Site) -> Iterator[Fault]:
     """A reason why there is no certificate: how it ends, and the words for it."""
-    begin, words = FAULTS[request.param]
+    begin, words, orders = FAULTS[request.param]
     end = begin(fresh)
-    yield end, words
+    yield end, words, orders
     end()
 
 
@@ -135,8 +164,17 @@ def retry(site: Site) -> None:
     site.guest.run(["systemctl", "start", f"{RETRY}.service"])
 
 
-def test_where_there_is_none_the_server_comes_up(fresh: Site, fault: tuple[Callable[[], object], str]) -> None:
-    mend, words = fault
+def test_where_there_is_none_the_server_comes_up(fresh: Site, fault: Fault) -> None:
+    mend, words, orders = fault
+    asked = len(fresh.lab.acme_orders(fresh.guest))
+
+    def new_orders() -> list[str]:
+        """Those for one name; the other's are the same."""
+        nonlocal asked
+        new, asked = fresh.lab.acme_orders(fresh.guest)[asked:], len(fresh.lab.acme_orders(fresh.guest))
+        assert [*new[: len(new) // 2]] == [*new[len(new) // 2 :]]
+        return [*new[: len(new) // 2]]
+
     done = fresh.install(status=3)
     assert words in done.stdout, done.stdout
     assert "pending" in done.stdout
@@ -149,23 +187,25 @@ def test_where_there_is_none_the_server_comes_up(fresh: Site, fault: tuple[Calla
     )
     assert "versions" in here.stdout
     assert fresh.show(f"{RETRY}.timer", "ActiveState")["ActiveState"] == "active"
+    assert new_orders() == orders[0]
 
     # Not yet due: no knocking at the authority's door.
     first = notes(fresh)
-    assert [note["failures"] for note in first] == [1, 1]
+    assert len(first) == 2
     assert all(note["next"] - note["last"] >= 900 for note in first)
     retry(fresh)
     assert notes(fresh) == first
     # Due, and the cause is still there.
     time_has_passed(fresh)
     retry(fresh)
-    assert [note["failures"] for note in notes(fresh)] == [2, 2]
-    assert all(words in note["reason"] for note in notes(fresh))
+    assert all(note["last"] > first[0]["last"] and words in note["reason"] for note in notes(fresh))
+    assert new_orders() == orders[1]
 
     mend()
     time.sleep(2.5)  # DNS answers of the lab live for two seconds
     time_has_passed(fresh)
     retry(fresh)
     assert notes(fresh) == []
+    assert new_orders() == orders[2]
     assert fresh.answers()
     invariants.hold(fresh)

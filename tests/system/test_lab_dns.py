@@ -52,5 +52,14 @@ def test_names_are_answered_as_by_an_authoritative_server(
     assert outcome(dns.answer(ZONE, query(name, kind))) == expected
 
 
+def test_a_zone_that_another_server_has_is_asked_for_there() -> None:
+    zone: dns.Zone = {**ZONE, "one.test": {"forward": "10.77.0.9"}}
+    assert dns.answer(zone, query("one.test", dns.A)) is None
+    assert dns.answer(zone, query("_acme-challenge.matrix.one.test", dns.TXT)) is None
+    assert dns.elsewhere(zone, "_acme-challenge.matrix.one.test") == "10.77.0.9"
+    assert dns.elsewhere(zone, "two.test") is None
+    assert outcome(dns.answer(zone, query("chat.test", dns.A)))[0] == 0
+
+
 def test_names_of_the_outside_are_not_ours() -> None:
     assert dns.answer(ZONE, query("example.org", dns.A)) is None
