@@ -107,13 +107,17 @@ def made(wanted: Resource, found: Resource | None, change: Change, host: Host, m
 
 
 def removed(orphan: Resource, host: Host, manifest: Manifest) -> Change:
-    """Undo one thing that nobody asks for any more."""
+    """Undo one thing that nobody asks for any more; one that is still in use is taken away by what comes after it."""
     began = time.monotonic()
     kept = displaced(orphan.find(host), host, manifest)
-    if orphan.undoable:
-        orphan.undo(host)
+    change = replace(removal(orphan), outcome="done", kept=kept)
+    try:
+        if orphan.undoable:
+            orphan.undo(host)
+    except Pending as error:
+        change = replace(change, outcome="pending", reason=error.message)
     manifest.forget(orphan.key)
-    return replace(removal(orphan), outcome="done", kept=kept, seconds=time.monotonic() - began)
+    return replace(change, seconds=time.monotonic() - began)
 
 
 def displaced(found: Resource | None, host: Host, manifest: Manifest) -> tuple[str, ...]:

@@ -39,7 +39,10 @@ def refusal(output: str, log: str, *, dns: bool = False) -> Refusal:
     """Why certbot failed, in words: from what it printed, else from the end of its log.
 
     certbot 2.1 can hide an ACME failure behind an AttributeError; the log has the authority's own answer then.
+    With dns-01 (`dns`) it may be the plugin that failed, before any authority was asked to look.
     """
+    if failed := re.findall(r"^certbot\.errors\.PluginError: (.+)$", log, re.MULTILINE) if dns else ():
+        return Refusal(f"the DNS plugin failed: {failed[-1][:300]}")
     for text in (output, log):
         kinds = re.findall(r"^\s*Type:\s+(\w+)", text, re.M) or re.findall(r"urn:ietf:params:acme:error:(\w+)", text)
         details = re.findall(r"^\s*Detail:\s+(.+)$", text, re.M) or re.findall(

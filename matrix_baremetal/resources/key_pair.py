@@ -67,9 +67,9 @@ class KeyPair(Resource):
         clear(host, self.directory, but=fresh)
 
     def undo(self, host: Host) -> None:
-        # While nothing else can be served yet, it stays; `Served` clears it away when that comes.
-        if host.target(f"{self.directory}/current") != "files":
-            clear(host, self.directory)
+        if host.target(f"{self.directory}/current") == "files":
+            raise Pending("it is served until another can be, and goes then")  # `Served` clears it away
+        clear(host, self.directory)
 
     def _given(self, host: Host) -> tuple[bytes | None, bytes | None]:
         return host.read(self.certificate), host.read(self.private_key)

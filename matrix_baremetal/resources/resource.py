@@ -75,7 +75,10 @@ class Resource(ABC):
         """Bring the host to the state asked for. Called only when what was found differs."""
 
     def undo(self, host: Host) -> None:
-        """Take away what `make` made and nobody asks for any more: nothing, for most kinds. Data always stays."""
+        """Take away what `make` made and nobody asks for any more: nothing, for most kinds. Data always stays.
+
+        Raises `Pending` where it is still in use, and goes with what comes in its place.
+        """
 
     @property
     def undoable(self) -> bool:

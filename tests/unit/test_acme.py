@@ -115,6 +115,15 @@ def test_where_a_record_is_the_proof_no_web_server_is_blamed(kind: str, words: s
     assert refusal(FAILED.format(kind=kind, detail="x"), "", dns=True).reason.startswith(words)
 
 
+def test_a_plugin_that_failed_is_not_taken_for_the_authority() -> None:
+    log = (
+        "urn:ietf:params:acme:error:badNonce\nurllib3.exceptions.NewConnectionError: x\n"
+        "certbot.errors.PluginError: Received response from server: NOTAUTH\n2026-01-01 ERROR: x\n"
+    )
+    said = refusal("Received response", log, dns=True)
+    assert (said.reason, said.asked) == ("the DNS plugin failed: Received response from server: NOTAUTH", False)
+
+
 def test_only_the_authoritys_own_word_is_a_refusal_and_only_a_limit_asks_us_to_wait() -> None:
     limited = refusal(HIDDEN, LOG)
     assert (limited.asked, limited.wait) == (True, 3600)
