@@ -75,8 +75,18 @@ def read(host: Host) -> Facts:
         nginx=numbers(packages.get("nginx", "")),
         ipv6=host.live and os.path.exists("/proc/net/if_inet6"),
         cluster=cluster(host),
-        addresses=public(row.address for rows in psutil.net_if_addrs().values() for row in rows) if host.live else (),
+        addresses=public(own_addresses()) if host.live else (),
     )
+
+
+def own_addresses() -> list[str]:
+    """What this machine's network cards are called by; a unit that may not ask (no AF_NETLINK) knows nothing."""
+    import psutil
+
+    try:
+        return [row.address for rows in psutil.net_if_addrs().values() for row in rows]
+    except OSError:
+        return []
 
 
 def public(addresses: Iterable[str]) -> tuple[str, ...]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email.utils
 import re
+import textwrap
 import time
 from dataclasses import dataclass
 
@@ -42,7 +43,7 @@ def refusal(output: str, log: str, *, dns: bool = False) -> Refusal:
     With dns-01 (`dns`) it may be the plugin that failed, before any authority was asked to look.
     """
     if failed := re.findall(r"^certbot\.errors\.PluginError: (.+)$", log, re.MULTILINE) if dns else ():
-        return Refusal(f"the DNS plugin failed: {failed[-1][:300]}")
+        return Refusal(f"the DNS plugin failed: {textwrap.shorten(failed[-1], 200, placeholder=' …')}")
     for text in (output, log):
         kinds = re.findall(r"^\s*Type:\s+(\w+)", text, re.M) or re.findall(r"urn:ietf:params:acme:error:(\w+)", text)
         details = re.findall(r"^\s*Detail:\s+(.+)$", text, re.M) or re.findall(
