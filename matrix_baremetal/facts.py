@@ -5,14 +5,13 @@ The only importer of psutil.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
+from matrix_baremetal.net import public
 from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.resources.postgres import query
 
@@ -87,19 +86,6 @@ def own_addresses() -> list[str]:
         return [row.address for rows in psutil.net_if_addrs().values() for row in rows]
     except OSError:
         return []
-
-
-def public(addresses: Iterable[str]) -> tuple[str, ...]:
-    """The addresses among these (others are those of network cards) that the internet can reach, IPv4 first."""
-    found = set()
-    for text in addresses:
-        try:
-            address = ipaddress.ip_address(text.partition("%")[0])
-        except ValueError:
-            continue
-        if address.is_global and not address.is_multicast:
-            found.add(address)
-    return tuple(str(address) for address in sorted(found, key=lambda a: (a.version, int(a))))
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ Kept apart from `host` so that start-up does not pay for http.client, and in one
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -63,3 +64,18 @@ class Net:
         except OSError:
             return ()
         return tuple(sorted({str(row[4][0]) for row in found}, key=lambda address: (":" in address, address)))
+
+
+def public(addresses: Iterable[str]) -> tuple[str, ...]:
+    """The addresses among these (others are those of network cards) that the internet can reach, IPv4 first."""
+    import ipaddress
+
+    found = set()
+    for text in addresses:
+        try:
+            address = ipaddress.ip_address(text.partition("%")[0])
+        except ValueError:
+            continue
+        if address.is_global and not address.is_multicast:
+            found.add(address)
+    return tuple(str(address) for address in sorted(found, key=lambda a: (a.version, int(a))))

@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 
 from matrix_baremetal.errors import Pending
 from matrix_baremetal.host import Host
+from matrix_baremetal.net import public
 from matrix_baremetal.resources import key_pair, pending
 from matrix_baremetal.resources.acme import Refusal, refusal
 from matrix_baremetal.resources.resource import Resource
@@ -284,11 +285,12 @@ def refused(host: Host, result: Result, *, dns: bool) -> Refusal:
 def misdirected(domain: str, found: tuple[str, ...], ours: tuple[str, ...]) -> str | None:
     """Why a name does not lead to this machine, as far as can be known; None where it does or may.
 
-    Behind NAT the addresses of this machine say nothing about where it is reached, and so for IPv4 and IPv6 each.
+    Behind NAT the addresses of this machine say nothing about where it is reached, and so for IPv4 and IPv6 each. Nor
+    does what /etc/hosts or a DNS server of the place says instead of the world's: 127.0.1.1 is Debian's habit.
     """
     if not found:
         return f"the name {domain} does not resolve yet"
     known = {":" in address for address in ours}
-    if any(address in ours or (":" in address) not in known for address in found):
+    if any(address in ours or (":" in address) not in known or not public((address,)) for address in found):
         return None
     return f"the name {domain} leads to {', '.join(found)}, and this machine is {', '.join(ours)}"

@@ -8,11 +8,12 @@ import pytest
 
 from tests.system import invariants
 from tests.system.site import CONFIG, Site
-from tests.system.test_certificates import LETS_ENCRYPT, NOBODY, notes, retry, time_has_passed
+from tests.system.test_certificates import LETS_ENCRYPT, notes, retry, time_has_passed
 
 pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 OTHER = "acme.test"
-PUBLIC = "9.9.9.9"
+# Public, and nobody's for years (RFC 7526): the one is this machine's, the other another's.
+PUBLIC, ELSEWHERE = "192.88.99.1", "192.88.99.2"
 
 
 @pytest.fixture
@@ -63,9 +64,9 @@ def test_another_authority_a_limit_and_a_name_that_leads_elsewhere(unlimited: Si
     lab.acme_limit(site.guest, None)
     site.guest.run('sed -i \'s/"held": [0-9]*/"held": 0/\' /var/lib/matrix-baremetal/pending/*')
     site.guest.run(f"ip address add {PUBLIC}/32 dev lo")
-    lab.dns.set(site.server_name, a=[NOBODY])
+    lab.dns.set(site.server_name, a=[ELSEWHERE])
     done = site.mb("apply", status=3)
-    assert f"the name {site.server_name} leads to {NOBODY}, and this machine is {PUBLIC}" in done.stdout
+    assert f"the name {site.server_name} leads to {ELSEWHERE}, and this machine is {PUBLIC}" in done.stdout
     assert [note["reason"].startswith(f"the name {site.server_name} leads") for note in notes(site)] == [True]
     assert {*lab.acme_orders(site.guest)[asked:]} <= {LETS_ENCRYPT, LETS_ENCRYPT.replace("v02", "staging-v02")}
     assert site.serial(site.hostname) != before[site.hostname]

@@ -86,16 +86,3 @@ def test_a_cluster_that_does_not_answer_counts_as_somebody_elses_too(tmp_path: P
     machine = Machine(tmp_path)
     machine.unit("postgresql@15-main.service").active = False
     assert facts.cluster(FakeHost(machine)) == Cluster("15", "main", 5432, shared=True)
-
-
-@pytest.mark.parametrize(
-    ("addresses", "public"),
-    [
-        (["127.0.0.1", "10.0.0.1", "172.16.9.9", "192.168.1.1", "100.64.0.1", "169.254.1.1", "192.0.2.1"], ()),
-        (["::1", "fe80::1%eth0", "fd77::1", "2001:db8::1", "02:42:ac:11:00:02", "", "ff0e::1"], ()),
-        (["2620:fe::9", "10.0.0.1", "9.9.9.10", "9.9.9.9", "9.9.9.9"], ("9.9.9.9", "9.9.9.10", "2620:fe::9")),
-        (["2620:fe::9%eth0"], ("2620:fe::9",)),
-    ],
-)
-def test_the_addresses_that_the_internet_can_reach(addresses: list[str], public: tuple[str, ...]) -> None:
-    assert facts.public(addresses) == public
