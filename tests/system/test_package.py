@@ -174,8 +174,7 @@ class TestInstalled:
 
     def test_exposure_is_low(self, installed: Guest) -> None:
         assert exposure(installed, "matrix-synapse.service") <= 1.2
-        # It reads an operator's pair below /root, and which addresses this machine has.
-        assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.1
+        assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.0
 
     def test_the_hook_is_for_our_certificates_alone(self, installed: Guest) -> None:
         # Where the command has run there is its lock's file.
