@@ -97,7 +97,7 @@ class Case:
         wanted = self.facts
         seen = facts.read(host)
         seen = replace(seen, architecture="x86_64", memory=wanted.memory, processors=wanted.processors)
-        site = self.site(replace(seen, ipv6=wanted.ipv6, addresses=wanted.addresses))
+        site = self.site(replace(seen, ipv6=wanted.ipv6))
         manifest = Manifest.read(host)
         manifest.server_name = site.config.server_name
         return Session(host, site, components.needs(site), components.resources(site), manifest)

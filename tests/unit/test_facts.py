@@ -86,3 +86,39 @@ def test_a_cluster_that_does_not_answer_counts_as_somebody_elses_too(tmp_path: P
     machine = Machine(tmp_path)
     machine.unit("postgresql@15-main.service").active = False
     assert facts.cluster(FakeHost(machine)) == Cluster("15", "main", 5432, shared=True)
+
+
+FIB_TRIE = """\
+Main:
+  +-- 0.0.0.0/0 3 0 5
+     |-- 0.0.0.0
+        /0 universe UNICAST
+     +-- 9.9.9.0/24 2 0 2
+        |-- 9.9.9.0
+           /24 link UNICAST
+        |-- 9.9.9.9
+           /32 host LOCAL
+        |-- 9.9.9.255
+           /32 link BROADCAST
+     |-- 10.0.0.5
+        /32 host LOCAL
+Local:
+        |-- 9.9.9.9
+           /32 host LOCAL
+     |-- 127.0.0.1
+        /32 host LOCAL
+"""
+IF_INET6 = """\
+00000000000000000000000000000001 01 80 10 80       lo
+262000fe000000000000000000000009 02 40 00 00     eth0
+fe80000000000000000077fffe000013 02 40 20 80     eth0
+"""
+
+
+def test_the_addresses_that_the_internet_can_reach_are_the_kernels_less_the_private(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    assert facts.read(FakeHost(machine)).addresses == ()
+    machine.put("/proc/net/fib_trie", FIB_TRIE)
+    machine.put("/proc/net/if_inet6", IF_INET6)
+    assert facts.read(FakeHost(machine)).addresses == ("9.9.9.9", "2620:fe::9")
+    assert facts.read(FakeHost(machine, live=False)).addresses == ()
