@@ -1,27 +1,37 @@
-"""What holds for all tests: cheap ones first, no guests after a failure of those, and none left behind."""
+"""What holds for all tests: cheap ones first, no guests after a failure of those, and none left behind.
+
+With several workers (bin/test) each release of Debian has its own: guests have the same names in all tests.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
+import tempfile
 from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
 
 import pytest
 
 from tests.lab import Lab
-from tests.lab.places import lock
+from tests.lab.places import CACHE, lock
 
 # Their assertions say what they saw, as those of tests do.
 pytest.register_assert_rewrite("tests.system.invariants", "tests.system.site")
 
 # Guests of the lab's own tests, and of those that stand on the lab, are called so; nobody else's are.
 PREFIXES = {1: "lt-", 2: "st-"}
+# Written when a test that needs no guest has failed, for all workers of a run.
+FAILED = Path(tempfile.gettempdir(), f"matrix-baremetal-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}")
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=boots)
     for item in items:
+        item.add_marker(pytest.mark.xdist_group(group(item)))
         sampled = item.get_closest_marker("sampled")
         if sampled and isinstance(item, pytest.Function) and item.callspec.params["debian"] not in sampled.args:
             item.add_marker(pytest.mark.long)
@@ -34,13 +44,91 @@ def boots(item: pytest.Item) -> int:
     return 1 if item.path.name == "test_lab.py" else 2
 
 
+def group(item: pytest.Item) -> str:
+    """Tests of one group are run by one worker: they share guests, or what is dear to make."""
+    if boots(item) != 2:
+        return item.path.stem
+    release = (
+        item.callspec.params.get("debian") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else 0
+    )
+    return f"debian{release}" if release else "both"
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
+    """Nobody else has the guests of this group until its last test is over, nor is the internet taken from them."""
+    if boots(item) == 2:
+        for name in ("debian12", "debian13"):
+            if group(item) in (name, "both"):
+                HELD.take(name)
+    try:
+        with internet(item) if boots(item) else contextlib.nullcontext():
+            return (yield)
+    finally:
+        if nextitem is None or group(nextitem) != group(item):
+            HELD.let_go()
+
+
+class Held:
+    """The locks on the guests of a group."""
+
+    def __init__(self) -> None:
+        self.locks = contextlib.ExitStack()
+        self.names: set[str] = set()
+
+    def take(self, name: str) -> None:
+        """Wait until nobody else has them."""
+        if name not in self.names:
+            self.locks.enter_context(lock(f"tests-{name}"))
+            self.names.add(name)
+
+    def let_go(self) -> None:
+        """Others may have them."""
+        self.locks.close()
+        self.names.clear()
+
+
+HELD = Held()
+
+
+@contextlib.contextmanager
+def internet(item: pytest.Item) -> Iterator[None]:
+    """The pretend internet is as it should be, for all tests but those that take a part of it away."""
+    with locked("tests-internet") as file:
+        alone = item.get_closest_marker("takes_internet_away") is not None
+        # Who waits to be alone keeps others from beginning, or it would wait for good.
+        with lock("tests-internet-next"):
+            fcntl.flock(file, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        yield
+
+
+@contextlib.contextmanager
+def locked(name: str) -> Iterator[IO[str]]:
+    """A file to lock; closed, it is nobody's."""
+    path = CACHE / "locks" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        yield file
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A wrong type or a failed unit is mended in seconds; to boot guests first would only hide it."""
-    if boots(item) and item.session.testsfailed and not getattr(item.config, "booted", False):
+    if boots(item) and FAILED.exists():
         item.session.shouldstop = "no guests are booted, as tests that need none have failed"
         pytest.skip("tests that need no guest have failed")
-    if boots(item):
-        item.config.booted = True  # type: ignore[attr-defined]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
+    report: pytest.TestReport = yield  # type: ignore[assignment]
+    if report.failed and not boots(item):
+        FAILED.touch()
+    return report  # type: ignore[return-value]
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if not hasattr(session.config, "workerinput"):
+        FAILED.unlink(missing_ok=True)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -50,14 +138,25 @@ def nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
     if not prefixes or os.geteuid() != 0:
         yield
         return
-    with contextlib.ExitStack() as locks:
-        # Somebody else's run on this machine may be using them right now.
-        mine = tuple(prefix for prefix in prefixes if locks.enter_context(lock(f"tests-{prefix}", wait=False)))
-        clear(mine)  # what a killed run left
+    with locked("tests-running") as file:
+        if alone(file):
+            clear(prefixes)  # what a killed run left
+        fcntl.flock(file, fcntl.LOCK_SH)
         yield
-        clear(mine)
-        if not Lab().list():
-            Lab().down()
+        # Another worker, or somebody else's run on this machine, may be using them right now.
+        if alone(file):
+            clear(prefixes)
+            if not Lab().list():
+                Lab().down()
+
+
+def alone(file: IO[str]) -> bool:
+    """Whether no other run of tests, and no other worker of this one, is at work."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def clear(prefixes: tuple[str, ...]) -> None:

@@ -10,13 +10,12 @@ import json
 import subprocess
 import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from tests.lab import Guest, Lab
-from tests.lab.places import CACHE
+from tests.lab.places import CACHE, lock
 from tests.system.site import WHEELS, Site, built
 
 REPOSITORY = Path(__file__).parents[2]
@@ -38,10 +37,11 @@ def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def wheelhouse() -> Path:
     """Wheels for both releases, so that an install takes seconds and needs no network."""
     place = CACHE / "wheelhouse"
-    for python in PYTHONS.values():
-        subprocess.run(
-            [REPOSITORY / "bin/wheelhouse", place, "--python", python], check=True, stdin=subprocess.DEVNULL
-        )
+    with lock("wheelhouse"):
+        for python in PYTHONS.values():
+            subprocess.run(
+                [REPOSITORY / "bin/wheelhouse", place, "--python", python], check=True, stdin=subprocess.DEVNULL
+            )
     return place
 
 
@@ -56,16 +56,15 @@ class Snapshots:
     def boot(self, kind: str, debian: int) -> Guest:
         """A guest that starts from a snapshot: "package" or "site"."""
         name, label = f"st-{debian}", f"st-{kind}-{debian}"
-        if not self._of_use(label):
-            self._make(debian)
+        self.prepare({debian})
         self.lab.down(name)
         return self.lab.up(name, lower=label, binds=[(self.wheelhouse, WHEELS)])
 
     def prepare(self, releases: set[int]) -> None:
-        """Make those that are missing, side by side: half of the time they wait for the network."""
-        missing = [debian for debian in sorted(releases) if not self._of_use(f"st-site-{debian}")]
-        with ThreadPoolExecutor() as side_by_side:
-            list(side_by_side.map(self._make, missing))
+        """Make those that are missing."""
+        for debian in sorted(releases):
+            if not (self._of_use(f"st-package-{debian}") and self._of_use(f"st-site-{debian}")):
+                self._make(debian)
 
     def _of_use(self, label: str) -> bool:
         stamp = CACHE / "snapshots" / label / "fs" / STAMP
@@ -96,11 +95,8 @@ class Snapshots:
 
 
 @pytest.fixture(scope="session")
-def snapshots(request: pytest.FixtureRequest, lab: Lab, deb: Path, wheelhouse: Path) -> Snapshots:
-    found = Snapshots(lab, deb, wheelhouse)
-    chosen = [item.callspec.params for item in request.session.items if hasattr(item, "callspec")]
-    found.prepare({params["debian"] for params in chosen if params.get("debian") in PYTHONS})
-    return found
+def snapshots(lab: Lab, deb: Path, wheelhouse: Path) -> Snapshots:
+    return Snapshots(lab, deb, wheelhouse)
 
 
 @pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])

@@ -247,6 +247,7 @@ def test_directories_of_this_machine_show_in_a_guest(boot: Boot, tmp_path: Path)
     assert guest.run(["touch", "/srv/wheels/no"], check=False).returncode == 1
 
 
+@pytest.mark.takes_internet_away
 @pytest.mark.lab
 @needs_root
 @pytest.mark.parametrize("debian", [12, 13])
