@@ -37,7 +37,7 @@ BY_DNS = {
 
 
 def refusal(output: str, log: str, *, dns: bool = False) -> Refusal:
-    """Why certbot failed, in words: from what it printed, else from the end of its log.
+    """Why certbot failed, in words: from what it printed, else from what it logged meanwhile.
 
     certbot 2.1 can hide an ACME failure behind an AttributeError; the log has the authority's own answer then.
     With dns-01 (`dns`) it may be the plugin that failed, before any authority was asked to look.

@@ -18,7 +18,7 @@ from matrix_baremetal.resources import key_pair, pending
 from matrix_baremetal.resources.acme import Refusal, refusal
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.x509 import look
-from matrix_baremetal.shell import Result, TimedOut
+from matrix_baremetal.shell import TimedOut
 
 LOG = "/var/log/letsencrypt/letsencrypt.log"
 
@@ -187,9 +187,8 @@ class Certificate(Resource):
         if found is None:
             self._clear(host)
         self._rehearse(host)
-        result = self._certbot(host, "--server", self.directory, *(("--force-renewal",) if found else ()))
-        if result.status:
-            raise self._pending(host, refused(host, result, dns=bool(self.dns_plugin)))
+        if no := self._certbot(host, "--server", self.directory, *(("--force-renewal",) if found else ())):
+            raise self._pending(host, no)
         if not host.path(self.paths[0]).exists():
             raise self._pending(host, Refusal(f"certbot left no {self.paths[0]}; see: certbot certificates"))
         self._done(host)
@@ -212,8 +211,7 @@ class Certificate(Resource):
         """
         if not self.staging or not pending.note(host, self.domain).get("refused"):
             return
-        result = self._certbot(host, "--dry-run", "--server", self.staging)
-        if result.status and (no := refused(host, result, dns=bool(self.dns_plugin))).asked:
+        if (no := self._certbot(host, "--dry-run", "--server", self.staging)) and no.asked:
             raise self._pending(host, no)
 
     def _done(self, host: Host) -> None:
@@ -224,10 +222,13 @@ class Certificate(Resource):
         host.mkdir(self.note.rpartition("/")[0], 0o755)
         host.write(self.note, json.dumps(row) + "\n", 0o644)
 
-    def _certbot(self, host: Host, *words: str) -> Result:
+    def _certbot(self, host: Host, *words: str) -> Refusal | None:
+        """Let certbot order, and say why it could not."""
         account = ("--email", self.email, "--no-eff-email") if self.email else ("--register-unsafely-without-email",)
+        # Debian's certbot goes on in the same file (max-log-backups = 0): what was there is not about this order.
+        before = len(host.read(LOG) or b"")
         try:
-            return host.run(
+            result = host.run(
                 *("certbot", "certonly", "--non-interactive", "--agree-tos", *account, *self._challenge()),
                 *("--cert-name", self.lineage, "--domain", self.domain, *words),
                 # We look at what reads it ourselves, at first issuance too; the hook is for renewals.
@@ -236,7 +237,12 @@ class Certificate(Resource):
                 timeout=600 + self.dns_propagation,
             )
         except TimedOut:
-            raise self._pending(host, Refusal("the certificate authority took longer than ten minutes")) from None
+            return Refusal("the certificate authority took longer than ten minutes")
+        if result.status == 0:
+            return None
+        log = host.read(LOG) or b""
+        log = log[before:] if len(log) >= before else log
+        return refusal(result.out + result.err, log.decode("utf-8", "replace"), dns=bool(self.dns_plugin))
 
     def _challenge(self) -> tuple[str, ...]:
         """certbot's options for the way in which a name is proved; it keeps them for renewals."""
@@ -275,11 +281,6 @@ LIVE = "/etc/letsencrypt/live"
 def lineage(domain: str) -> str:
     """What certbot calls our certificate for a name."""
     return f"matrix-baremetal-{domain}"
-
-
-def refused(host: Host, result: Result, *, dns: bool) -> Refusal:
-    """Why certbot failed, from what it printed and from its log."""
-    return refusal(result.out + result.err, (host.text(LOG) or "")[-200_000:], dns=dns)
 
 
 def misdirected(domain: str, found: tuple[str, ...], ours: tuple[str, ...]) -> str | None:

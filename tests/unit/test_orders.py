@@ -75,10 +75,35 @@ Retry-After: 7200
 """
 
 
-def test_an_authority_that_wants_to_be_left_alone_is_left_alone(machine: Machine) -> None:
-    host = FakeHost(machine)
-    machine.says["certbot"] = "An unexpected error occurred:"
+class Logging(Machine):
+    """A machine whose certbot says little and goes on in its log, as Debian's does."""
+
+    logs = ""
+
+    def certbot(self, words: tuple[str, ...]) -> Result:
+        if not self.logs:
+            return super().certbot(words)
+        place = self.at("/var/log/letsencrypt/letsencrypt.log")
+        place.parent.mkdir(exist_ok=True)
+        with place.open("a") as log:
+            log.write(self.logs)
+        return Result(1, "", "An unexpected error occurred:")
+
+
+def test_what_an_older_order_left_in_the_log_is_not_taken_for_the_reason(tmp_path: Path) -> None:
+    machine = Logging(tmp_path)
     machine.put("/var/log/letsencrypt/letsencrypt.log", LIMITED)
+    machine.logs = "urllib3.exceptions.NewConnectionError: [Errno 101] Network is unreachable\n"
+    for _ in range(2):
+        with pytest.raises(Pending, match="cannot be reached from this machine"):
+            CERTIFICATE.make(FakeHost(machine), None)
+        machine.at("/var/log/letsencrypt/letsencrypt.log").unlink()  # logrotate
+
+
+def test_an_authority_that_wants_to_be_left_alone_is_left_alone(tmp_path: Path) -> None:
+    machine = Logging(tmp_path)
+    machine.logs = LIMITED
+    host = FakeHost(machine)
     with pytest.raises(Pending, match="rate limit is reached: too many certificates"):
         CERTIFICATE.make(host, None)
     row = note_of(host, f"{PENDING}/example.org")
@@ -89,7 +114,7 @@ def test_an_authority_that_wants_to_be_left_alone_is_left_alone(machine: Machine
     assert not machine.ran("certbot")
     assert note_of(host, f"{PENDING}/example.org") == row, "nothing was tried, so nothing is counted"
     # Another authority has said nothing yet; and this one may be asked in time.
-    machine.says.clear()
+    machine.logs = ""
     replace(CERTIFICATE, directory="https://other.example/dir").make(host, None)
     assert host.names(PENDING) == ()
     machine.put(f"{PENDING}/example.org", json.dumps({**row, "held": time.time() - 1}))
@@ -97,10 +122,10 @@ def test_an_authority_that_wants_to_be_left_alone_is_left_alone(machine: Machine
     assert host.names(PENDING) == ()
 
 
-def test_no_authority_makes_us_wait_for_ever(machine: Machine) -> None:
+def test_no_authority_makes_us_wait_for_ever(tmp_path: Path) -> None:
+    machine = Logging(tmp_path)
+    machine.logs = LIMITED.replace("7200", "99999999999999")
     host = FakeHost(machine)
-    machine.put("/var/log/letsencrypt/letsencrypt.log", LIMITED.replace("7200", "99999999999999"))
-    machine.says["certbot"] = "An unexpected error occurred:"
     with pytest.raises(Pending):
         CERTIFICATE.make(host, None)
     row = note_of(host, f"{PENDING}/example.org")
