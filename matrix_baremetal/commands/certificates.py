@@ -13,9 +13,10 @@ from matrix_baremetal.converge import converge
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.manifest import Manifest
-from matrix_baremetal.resources.certificates import Certificate, Served
+from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.served import Served
 
 
 def run(args: Namespace) -> int:

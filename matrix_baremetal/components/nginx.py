@@ -7,11 +7,12 @@ from collections.abc import Iterable, Iterator
 from matrix_baremetal.components.component import STATE, TLS, Component
 from matrix_baremetal.config import Config
 from matrix_baremetal.needs import Need, Needs, Port
-from matrix_baremetal.resources.certificates import LIVE, SelfSigned, Served, lineage
+from matrix_baremetal.resources.certificates import LIVE, lineage
 from matrix_baremetal.resources.files import Directory, TestedFile
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.served import SelfSigned, Served
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.templates import render
 

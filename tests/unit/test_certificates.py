@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 
 from matrix_baremetal.errors import Pending
-from matrix_baremetal.resources.certificates import Certificate, SelfSigned, Served
+from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.pending import BACK_OFF, PENDING, note_of
+from matrix_baremetal.resources.served import SelfSigned, Served
 from matrix_baremetal.shell import Result, TimedOut
 from tests.fakes import FakeHost, Machine
 

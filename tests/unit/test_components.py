@@ -18,12 +18,13 @@ from matrix_baremetal.components.synapse import signing_key
 from matrix_baremetal.components.users import Users
 from matrix_baremetal.facts import Cluster
 from matrix_baremetal.needs import Document, Need, Needs, Port, Proxy, Setting, VHost
-from matrix_baremetal.resources.certificates import Certificate, Served
+from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.files import File, Secret
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.served import Served
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.site import Site
 from tests.fakes import GIB, MINIMAL, a_site

@@ -13,7 +13,7 @@ import pytest
 from matrix_baremetal import components
 from matrix_baremetal.resources import files
 from matrix_baremetal.resources.accounts import SystemUser
-from matrix_baremetal.resources.certificates import Certificate, SelfSigned, Served
+from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.files import Directory, File, Link, Secret
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
@@ -22,6 +22,7 @@ from matrix_baremetal.resources.postgres import OURS, Database, Role
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
+from matrix_baremetal.resources.served import SelfSigned, Served
 from matrix_baremetal.resources.services import Service
 from tests.fake_postgres import Base
 from tests.fakes import FakeHost, Killed, Machine
