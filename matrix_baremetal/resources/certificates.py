@@ -47,6 +47,7 @@ class Certificate(Resource):
     addresses: tuple[str, ...] = field(default=(), compare=False)
     served: str = field(default="", compare=False)
     valid: bool = True
+    waits: bool = False
 
     @property
     def lineage(self) -> str:
@@ -78,11 +79,13 @@ class Certificate(Resource):
             dns_plugin=str(note.get("dns_plugin", "")),
             dns_propagation=int(note.get("dns_propagation", 0)),
             valid=seen is not None and seen.left > 0 and seen.covers(self.domain),
+            waits=bool(pending.note(host, self.domain)),
         )
 
     def make(self, host: Host, found: Self | None) -> None:
-        if found is not None and found.valid and not found.directory:
+        if found is not None and found.valid and (not found.directory or replace(found, waits=False) == self):
             # Without a note (a kill, a lost file) it is taken for the right one: a new order would cost a rate limit.
+            # And what is pending may be asked for no more, as the config is again as it was.
             self._done(host)
             return
         self._hold(host)

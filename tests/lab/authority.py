@@ -5,6 +5,7 @@ Certificates that ACME clients get come from pebble, not from here.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -45,7 +46,7 @@ def found() -> None:
 
 def issue(names: Sequence[str], days: int = 90) -> tuple[Path, Path]:
     """A certificate for DNS names and addresses, and its key. Made once for each set of names."""
-    label = names[0].replace("*", "_")
+    label = f"{names[0].replace('*', '_')}-{hashlib.sha256(' '.join(names).encode()).hexdigest()[:8]}"
     certificate, key, request = HOME / f"{label}.pem", HOME / f"{label}.key", HOME / f"{label}.csr"
     if certificate.exists():
         return certificate, key

@@ -81,6 +81,22 @@ def test_a_lost_note_is_written_again_and_nothing_is_ordered_for_it(machine: Mac
     assert not machine.ran("certbot")
 
 
+def test_what_is_not_asked_for_any_more_is_not_pending_any_more(machine: Machine) -> None:
+    machine.says.clear()
+    host = FakeHost(machine)
+    CERTIFICATE.make(host, None)
+    machine.says["certbot"] = FAILED.format(kind="dns", detail="no such name")
+    other = replace(CERTIFICATE, directory="https://other.example/directory")
+    with pytest.raises(Pending):
+        other.make(host, other.find(host))
+    machine.started.clear()
+    assert CERTIFICATE.find(host) == replace(CERTIFICATE, waits=True)
+    CERTIFICATE.make(host, CERTIFICATE.find(host))
+    assert CERTIFICATE.find(host) == CERTIFICATE
+    assert host.names(PENDING) == ()
+    assert not machine.ran("certbot")
+
+
 @pytest.mark.parametrize(
     "other",
     [
