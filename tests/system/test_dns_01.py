@@ -90,7 +90,7 @@ def test_without_port_80(closed: Site) -> None:
     assert all(new != old for new, old in zip([site.serial(name) for name in names], ordered, strict=True))
     invariants.hold(site)
 
-    # A key that the DNS server does not take: said, and what is served stays. What is asked for no more is not pending.
+    # A key that the DNS server does not take: said, and what is served stays; and then it is asked for no more.
     served = [site.serial(name) for name in names]
     site.guest.run(f"sed -i 's/= matrix-key/= other-key/' {CREDENTIALS}")
     asked_for(site, challenge="dns-01", dns_plugin="rfc2136", dns_propagation=2)
