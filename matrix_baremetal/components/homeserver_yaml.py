@@ -32,6 +32,13 @@ REMOTE_ROOMS = {
     "complexity_error": "This room is too large for this homeserver's memory.",
     "admins_can_join": True,
 }
+# Where a preview of a link in somebody's message must not lead: Synapse's config manual, under
+# url_preview_ip_range_blacklist. Synapse has no default, and does not start without one.
+PRIVATE = (
+    *("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "100.64.0.0/10", "192.0.0.0/24"),
+    *("169.254.0.0/16", "192.88.99.0/24", "198.18.0.0/15", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),
+    *("224.0.0.0/4", "::1/128", "fe80::/10", "fc00::/7", "2001:db8::/32", "ff00::/8", "fec0::/10"),
+)
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -64,6 +71,8 @@ def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
         settings["federation_domain_whitelist"] = list(config.federation.allow)
     if site.facts.memory < SMALL:
         settings["limit_remote_rooms"] = REMOTE_ROOMS
+    if config.synapse.settings.get("url_preview_enabled"):
+        settings["url_preview_ip_range_blacklist"] = list(PRIVATE)
     settings |= {setting.key: setting.value for setting in more}
     return HEAD + dump(settings | dict(config.synapse.settings))
 
