@@ -28,8 +28,6 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "database=sqlite",
-        "federation.delegation=srv",
-        "federation.delegation=none",
         "registration=token",
         "registration=open",
         "admins.password_hash",
@@ -120,8 +118,13 @@ class Federation:
     """Which other servers this one talks with, and how they find it."""
 
     enabled: bool = True
-    delegation: Literal["well-known"] = "well-known"
+    delegation: Literal["well-known", "srv", "none"] = "well-known"
     allow: tuple[Annotated[str, names.remote_server], ...] = ()
+
+    @property
+    def found_by(self) -> str | None:
+        """Say how other servers find this one; None where they have no business here."""
+        return self.delegation if self.enabled else None
 
     def __post_init__(self) -> None:
         if self.allow and not self.enabled:

@@ -15,9 +15,14 @@ class Database:
 
 @dataclass(frozen=True)
 class Domain:
-    """A DNS name that a certificate is needed for."""
+    """A DNS name that a certificate is needed for.
+
+    `elsewhere` are documents (path and JSON): another web server that answers these under the name, over TLS that
+    holds, spares the certificate. None: this machine has to answer under the name itself.
+    """
 
     name: str
+    elsewhere: tuple[tuple[str, str], ...] | None = None
 
 
 @dataclass(frozen=True)
@@ -40,10 +45,11 @@ class Document:
 
 @dataclass(frozen=True)
 class VHost:
-    """What a name answers over HTTPS; all that is not listed is 404."""
+    """What a name answers over HTTPS on a port; all that is not listed is 404."""
 
     domain: str
     locations: tuple[Proxy | Document, ...]
+    port: int = 443
 
 
 @dataclass(frozen=True)
@@ -56,10 +62,14 @@ class Setting:
 
 @dataclass(frozen=True)
 class Port:
-    """A TCP port that something of ours listens on: `unit` may hold it, anybody else is in the way."""
+    """A TCP port that something of ours listens on: `unit` may hold it, anybody else is in the way.
+
+    `purpose` says why others must reach it; without one it is this machine's own.
+    """
 
     number: int
     unit: str
+    purpose: str = ""
 
 
 Need = Database | Domain | VHost | Setting | Port
@@ -77,13 +87,18 @@ class Needs:
         return tuple(need for need in self.everything if isinstance(need, kind))
 
     def vhosts(self) -> tuple[VHost, ...]:
-        """One vhost a name: what several components want of the same name is put together."""
-        domains = dict.fromkeys(vhost.domain for vhost in self.of(VHost))
-        return tuple(
-            VHost(domain, tuple(loc for vhost in self.of(VHost) if vhost.domain == domain for loc in vhost.locations))
-            for domain in domains
-        )
+        """One vhost a name and port: what several components want of the same is put together."""
+        found: dict[tuple[str, int], tuple[Proxy | Document, ...]] = {}
+        for vhost in self.of(VHost):
+            key = vhost.domain, vhost.port
+            found[key] = (*found.get(key, ()), *vhost.locations)
+        return tuple(VHost(domain, locations, port) for (domain, port), locations in found.items())
 
     def domains(self) -> tuple[str, ...]:
         """The names that need a certificate, each once."""
         return tuple(dict.fromkeys(domain.name for domain in self.of(Domain)))
+
+    def elsewhere(self, name: str) -> tuple[tuple[str, str], ...] | None:
+        """What another web server may answer under a name in place of ours; None where nobody else may."""
+        asked = [domain.elsewhere for domain in self.of(Domain) if domain.name == name]
+        return None if None in asked else next(iter(asked), None)

@@ -1,4 +1,4 @@
-"""What we ask of the network: this machine's own homeserver, and what a name resolves to.
+"""What we ask of the network: this machine's own homeserver, anybody's web server, and what a name resolves to.
 
 Kept apart from `host` so that start-up does not pay for http.client, and in one place so that a test can answer.
 """
@@ -9,6 +9,8 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
+
+MOST_BYTES = 50 * 1024  # what Synapse reads of a well-known file
 
 
 @dataclass(frozen=True)
@@ -22,6 +24,15 @@ class Answer:
     def error(self) -> str:
         """The server's own sentence, where it gave one (Matrix's standard error response)."""
         return str(self.data.get("error") or f"status {self.status}" if self.status else "nobody answers")
+
+
+def read(raw: bytes) -> dict[str, Any]:
+    """The JSON object in a body; empty where there is none."""
+    try:
+        data = json.loads(raw or b"{}")
+    except ValueError:
+        return {}
+    return data if isinstance(data, dict) else {}
 
 
 class Net:
@@ -49,11 +60,25 @@ class Net:
             return Answer(0, {})
         finally:
             connection.close()
+        return Answer(response.status, read(raw))
+
+    def get(self, url: str, timeout: float = 10) -> Answer:
+        """Ask a web server as anybody else would: its certificate has to hold, and redirects are followed.
+
+        Where nobody answers so, the status is 0.
+        """
+        import http.client
+        import urllib.error
+        import urllib.request
+
         try:
-            data = json.loads(raw or b"{}")
-        except ValueError:
-            data = {}
-        return Answer(response.status, data if isinstance(data, dict) else {})
+            with urllib.request.urlopen(url, timeout=timeout) as response:
+                return Answer(response.status, read(response.read(MOST_BYTES)))
+        except urllib.error.HTTPError as error:
+            error.close()
+            return Answer(error.code, {})
+        except (OSError, ValueError, http.client.HTTPException):
+            return Answer(0, {})
 
     def addresses(self, name: str) -> tuple[str, ...]:
         """The addresses that a name has in the DNS, IPv4 first; none where it does not resolve."""

@@ -6,12 +6,14 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from matrix_baremetal.components.component import TLS
 from matrix_baremetal.errors import Error
 from matrix_baremetal.facts import Listener, listeners
 from matrix_baremetal.host import Host
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.names import WITHOUT_CREDENTIALS
 from matrix_baremetal.needs import Needs, Port
+from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.resources.key_pair import mistakes
 from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.site import Site
@@ -177,8 +179,15 @@ def key_pair(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:
     """The operator's own certificate and key can be served, under all our names."""
     tls = site.config.tls
     if tls.certificate and tls.key:
-        for message, hint in mistakes(host, tls.certificate, tls.key, needs.domains()):
+        names = tuple(name for name in needs.domains() if not another_machine(needs, host, name))
+        for message, hint in mistakes(host, tls.certificate, tls.key, names):
             yield Obstacle(message, hint)
+
+
+def another_machine(needs: Needs, host: Host, name: str) -> bool:
+    """Whether another web server is there under a name that need not be ours."""
+    documents = needs.elsewhere(name)
+    return documents is not None and elsewhere.ask(host, name, documents, f"{TLS}/{name}/current").there
 
 
 def dns_plugin(site: Site, host: Host) -> Iterator[Obstacle]:

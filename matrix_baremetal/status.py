@@ -12,6 +12,7 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.preflight import dns_credentials
 from matrix_baremetal.resources import pending
+from matrix_baremetal.resources.elsewhere import noted
 from matrix_baremetal.resources.key_pair import KeyPair, mistakes
 from matrix_baremetal.resources.matrix import Homeserver
 from matrix_baremetal.resources.packages import installed
@@ -23,6 +24,8 @@ from matrix_baremetal.session import Session
 MB = 1024 * 1024
 # Certificates are renewed at a third of their life; one with less than a fifth left has been missed.
 WORRY = 0.2
+# A self-signed certificate is a fault only where another was asked for.
+FINE = ("valid", "elsewhere", "self-signed")
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,7 @@ def read(now: Session) -> Status:
             if (found := r.find(now.host)) is not None and found.stale
         ),
         *(fault("the homeserver does not answer", "journalctl -u matrix-synapse") for _ in (0,) if not ready),
-        *(certificate_fault(row, now) for row in certificates if row["state"] not in ("valid", "self-signed")),
+        *(certificate_fault(row, now) for row in certificates if row["state"] not in FINE),
         *(
             fault(f"{row['domain']} is served with a self-signed certificate", "matrix-baremetal apply")
             for row in certificates
@@ -104,6 +107,8 @@ def certificate(now: Session, domain: str) -> dict[str, Any]:
     host, current = now.host, f"{TLS}/{domain}/current"
     why = untaken(now, domain) or pending.note(host, domain).get("reason")
     row: dict[str, Any] = {"domain": domain, "state": "missing", "days": None, "reason": why}
+    if not why and elsewhere(now, domain):
+        return row | {"state": "elsewhere"}
     if not host.path(f"{current}/fullchain.pem").exists():
         return row
     seen = look(host, f"{current}/fullchain.pem")
@@ -120,6 +125,12 @@ def certificate(now: Session, domain: str) -> dict[str, Any]:
     else:
         row["state"] = "overdue" if seen.left < WORRY else "valid"
     return row
+
+
+def elsewhere(now: Session, domain: str) -> bool:
+    """Whether another web server answers for a name, so that no certificate is needed here."""
+    documents = now.needs.elsewhere(domain)
+    return documents is not None and noted(now.host, domain, documents)
 
 
 def untaken(now: Session, domain: str) -> str | None:

@@ -53,6 +53,10 @@ class FakeNet(Net):
         self.machine.postgres.accounts[f"@{body['username']}:example.org"] = bool(body["admin"])
         return Answer(200, {})
 
+    def get(self, url: str, timeout: float = 10) -> Answer:
+        """Answer as the web servers of others do, which have the pages that `machine.pages` says."""
+        return self.machine.pages.get(url, Answer(0, {}))
+
     def addresses(self, name: str) -> tuple[str, ...]:
         """What a name resolves to."""
         return () if name in self.machine.unresolved else self.machine.resolved.get(name, ("198.18.0.1",))

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from matrix_baremetal.errors import Error
+from matrix_baremetal.net import Answer
 from matrix_baremetal.resources.postgres import AS_POSTGRES
 from matrix_baremetal.shell import Result
 from tests.fake_certificates import FakeCertificates
@@ -56,7 +57,8 @@ class Programs(FakeCertificates):
     `says` is for tests: what a program says on stderr before it fails (by its name), `failures` how often it fails
     before it goes well (always, where it isn't there). `unresolved` are the names without an address, `resolved` the
     addresses of those that have others, `spare` the bytes that are free, in `spares` those of other file systems,
-    `files` how many more files there may be, `offered` the DNS plugins of certbot that apt knows.
+    `files` how many more files there may be, `offered` the DNS plugins of certbot that apt knows, `pages` what web
+    servers of others answer to a URL.
     """
 
     root: Path
@@ -73,6 +75,7 @@ class Programs(FakeCertificates):
     asked: int = 0
     unresolved: set[str] = field(default_factory=set)
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    pages: dict[str, Answer] = field(default_factory=dict)
     offered: tuple[str, ...] = ("cloudflare", "rfc2136", "route53")
     says: dict[str, str] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)

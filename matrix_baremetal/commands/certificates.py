@@ -13,6 +13,7 @@ from matrix_baremetal.converge import converge
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.resource import Resource
@@ -32,8 +33,14 @@ def run(args: Namespace) -> int:
 
 
 def due(args: Namespace) -> Sequence[Resource]:
-    """The pending certificates whose time has come, the operator's own, and what is served."""
+    """The certificates whose time has come, the operator's own, and what is served.
+
+    Where another web server answered a day ago, it is asked again.
+    """
     now = session.begin(args.root, args.config)
+    for domain in now.needs.domains():
+        if elsewhere.old(now.host, domain):
+            elsewhere.doubt(now.host, domain)
     ordered = [r for r in now.resources if isinstance(r, Certificate) and r.due(now.host)]
     return [r for r in now.resources if isinstance(r, KeyPair | Served) or r in ordered]
 

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from matrix_baremetal import report, session, status
 from matrix_baremetal.errors import DIFFERS
 
-MARKS = {"active": "✓", "valid": "✓", "self-signed": "✓"}
+MARKS = {"active": "✓", "valid": "✓", "elsewhere": "✓", "self-signed": "✓"}
 
 
 def run(args: Namespace) -> int:

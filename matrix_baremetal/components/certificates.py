@@ -28,7 +28,7 @@ class Certificates(Component):
             yield Packages("certificates", ("certbot", *((package(plugin),) if plugin else ())))
         for domain in needs.domains():
             if mode == "acme":
-                yield self._certificate(domain)
+                yield self._certificate(domain, needs)
             yield served(self.config, domain)
         # Once more: it has to serve what has just come.
         yield service(needs.domains())
@@ -37,7 +37,7 @@ class Certificates(Component):
         if mode == "acme":
             yield Service("certbot.timer")
 
-    def _certificate(self, domain: str) -> Certificate:
+    def _certificate(self, domain: str, needs: Needs) -> Certificate:
         acme = self.config.acme
         return Certificate(
             domain,
@@ -50,6 +50,7 @@ class Certificates(Component):
             staging=DIRECTORIES["letsencrypt-staging"] if acme.url == DIRECTORIES["letsencrypt"] else "",
             addresses=self.site.facts.addresses,
             served=f"{TLS}/{domain}/current",
+            elsewhere=needs.elsewhere(domain),
         )
 
 

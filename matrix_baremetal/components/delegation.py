@@ -1,6 +1,7 @@
-"""Where other servers and clients learn who answers for the server name: the three well-known files.
+"""How other servers and clients find who answers for the server name: the well-known files, an SRV record, or 8448.
 
-Synapse's docs/delegate.md; MSC1929 (support) is part of the specification since 1.10.
+Matrix spec, server-server API, "Server discovery"; Synapse's docs/delegate.md; MSC1929 (support) is part of the
+specification since 1.10.
 """
 
 from __future__ import annotations
@@ -10,22 +11,32 @@ from collections.abc import Iterator
 from typing import Any
 
 from matrix_baremetal.components.component import STATE, Component
-from matrix_baremetal.needs import Document, Domain, Need, Needs, VHost
+from matrix_baremetal.components.nginx import UNIT as NGINX
+from matrix_baremetal.components.synapse import passed_on
+from matrix_baremetal.needs import Document, Domain, Need, Needs, Port, VHost
 from matrix_baremetal.resources.files import Directory, File
 from matrix_baremetal.resources.resource import Resource
 
 ROOT = f"{STATE}/well-known"
+PATH = "/.well-known/matrix"
+# What servers ask of each other; media is for those that are older than Matrix 1.11.
+FEDERATION = ("/_matrix/federation", "/_matrix/key", "/_matrix/media")
+UNDELEGATED = 8448  # where a server is asked that neither a file nor a record speaks for
 
 
 class Delegation(Component):
-    """/.well-known/matrix on the server name."""
+    """/.well-known/matrix on the server name, and what servers are answered there that come without it."""
 
     def needs(self) -> Iterator[Need]:
-        yield Domain(self.config.server_name)
-        yield VHost(
-            self.config.server_name,
-            tuple(Document(f"/.well-known/matrix/{name}", f"{ROOT}/{name}.json") for name in self.documents()),
-        )
+        name, way = self.config.server_name, self.config.federation.found_by
+        yield Domain(name, None if way in ("srv", "none") else self._elsewhere())
+        paths = {f"{PATH}/{kind}": f"{ROOT}/{kind}.json" for kind in self.documents()}
+        yield VHost(name, tuple(Document(path, file) for path, file in paths.items()))
+        if way is not None:
+            port = UNDELEGATED if way == "none" else 443
+            yield Port(port, NGINX, "other servers")
+            if way == "none" or (way == "srv" and name != self.config.hostname):
+                yield VHost(name, (passed_on(self.config, *FEDERATION),), port)
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
         yield Directory(ROOT, 0o755)
@@ -36,8 +47,8 @@ class Delegation(Component):
         """The documents by name."""
         config = self.config
         found: dict[str, dict[str, Any]] = {"client": {"m.homeserver": {"base_url": f"https://{config.hostname}"}}}
-        if config.federation.enabled:
-            # Without a port a server would try 8448.
+        if config.federation.found_by == "well-known":
+            # Without a port a server would try 8448. Where there is such a file, no SRV record is looked for.
             found["server"] = {"m.server": f"{config.hostname}:443"}
         contacts: list[dict[str, str]] = [
             {"matrix_id": f"@{admin.name}:{config.server_name}", "role": "m.role.admin"} for admin in config.admins
@@ -47,3 +58,9 @@ class Delegation(Component):
         if contacts:
             found["support"] = {"contacts": contacts}
         return found
+
+    def _elsewhere(self) -> tuple[tuple[str, str], ...]:
+        """What has to be answered on the server name; where nobody federates, people can do without."""
+        found = self.documents()
+        kinds = ("server", "client") if "server" in found else ()
+        return tuple((f"{PATH}/{kind}", json.dumps(found[kind])) for kind in kinds)

@@ -28,8 +28,8 @@ class Nginx(Component):
     """The web server in front of all."""
 
     def needs(self) -> Iterator[Need]:
-        yield Port(80, UNIT)
-        yield Port(443, UNIT)
+        yield Port(80, UNIT, "certificates")
+        yield Port(443, UNIT, "clients")
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
         yield Packages("the web server", ("nginx",))
@@ -37,7 +37,7 @@ class Nginx(Component):
             yield Directory(f"{TLS}/{domain}", 0o755)
             yield SelfSigned(f"{TLS}/{domain}", domain)
             if self.config.tls.mode == "files":
-                yield key_pair(self.config, domain)
+                yield key_pair(self.config, domain, needs)
             # Before nginx looks at it: where a certificate has been lost, the self-signed one serves again.
             yield served(self.config, domain)
         yield Directory(ACME, 0o755)
@@ -64,9 +64,10 @@ def service(domains: Iterable[str]) -> Service:
     return Service(UNIT, reads=(CONFIG, *sorted(certificates)), reload=True, log="/var/log/nginx/error.log")
 
 
-def key_pair(config: Config, domain: str) -> KeyPair:
+def key_pair(config: Config, domain: str, needs: Needs) -> KeyPair:
     """The copy of the operator's pair that a name is served with."""
-    return KeyPair(f"{TLS}/{domain}", config.tls.certificate or "", config.tls.key or "")
+    certificate, key = config.tls.certificate or "", config.tls.key or ""
+    return KeyPair(f"{TLS}/{domain}", certificate, key, needs.elsewhere(domain))
 
 
 def served(config: Config, domain: str) -> Served:

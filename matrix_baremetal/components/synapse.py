@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from matrix_baremetal.components.component import SECRETS, Component, service_reads
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, homeserver_yaml, log_yaml, upload_size
+from matrix_baremetal.config import Config
 from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
 from matrix_baremetal.resources.files import Directory, File, Link, Secret, random_text
 from matrix_baremetal.resources.matrix import PORT, Homeserver, HomeserverConfig
@@ -33,9 +34,8 @@ class Synapse(Component):
         yield Database(USER)
         yield Domain(self.config.hostname)
         yield Port(PORT, UNIT)
-        size = upload_size(self.config)
-        # Synapse's docs/reverse_proxy.md: these two and nothing else; a client's sync is held open for minutes.
-        yield VHost(self.config.hostname, (Proxy(("/_matrix", "/_synapse/client"), PORT, size, timeout=600),))
+        # Synapse's docs/reverse_proxy.md: these two and nothing else.
+        yield VHost(self.config.hostname, (passed_on(self.config, "/_matrix", "/_synapse/client"),))
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
         yield from self._directories()
@@ -94,6 +94,11 @@ class Synapse(Component):
             uv=lock("uv"),
             wheelhouse=self.site.wheelhouse,
         )
+
+
+def passed_on(config: Config, *paths: str) -> Proxy:
+    """Pass requests below these paths on to Synapse; a client's sync is held open for minutes."""
+    return Proxy(paths, PORT, upload_size(config), timeout=600)
 
 
 def signing_key() -> str:

@@ -14,7 +14,7 @@ from typing import ClassVar, Self
 from matrix_baremetal.errors import Pending
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import public
-from matrix_baremetal.resources import pending
+from matrix_baremetal.resources import elsewhere, pending
 from matrix_baremetal.resources.acme import Refusal, refusal
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.x509 import look
@@ -31,7 +31,8 @@ class Certificate(Resource):
     puts into DNS (`dns_plugin`; dns-01). certbot keeps and renews the certificate, the same way as it was ordered.
     Where it can't be had now, that is `Pending`: the reason is kept in words and a timer tries again, later each
     time. `staging` is a directory of the same authority to rehearse in, `addresses` are those of this machine that
-    the internet can reach, and `served` is where a server reads it.
+    the internet can reach, and `served` is where a server reads it. Where another web server answers `elsewhere`
+    under the name, none is needed.
     """
 
     live: ClassVar[bool] = True
@@ -46,6 +47,7 @@ class Certificate(Resource):
     staging: str = field(default="", compare=False)
     addresses: tuple[str, ...] = field(default=(), compare=False)
     served: str = field(default="", compare=False)
+    elsewhere: elsewhere.Documents | None = field(default=None, compare=False)
     valid: bool = True
     waits: bool = False
 
@@ -56,7 +58,7 @@ class Certificate(Resource):
 
     @property
     def title(self) -> str:
-        return f"certificate for {self.domain}"
+        return f"certificate for {self.domain}" + ("" if self.elsewhere is None else " (here or elsewhere)")
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -70,6 +72,8 @@ class Certificate(Resource):
 
     def find(self, host: Host) -> Self | None:
         path = self.paths[0]
+        if host.live and self.elsewhere is not None and elsewhere.noted(host, self.domain, self.elsewhere):
+            return self
         if not host.live or not host.path(path).exists():
             return None
         seen, note = look(host, path), pending.note_of(host, self.note)
@@ -88,6 +92,8 @@ class Certificate(Resource):
             # And what is pending may be asked for no more, as the config is again as it was.
             self._done(host)
             return
+        if self.elsewhere is not None and self._answered(host):
+            return
         self._hold(host)
         if found is None:
             self._clear(host)
@@ -98,6 +104,18 @@ class Certificate(Resource):
             raise self._pending(host, Refusal(f"certbot left no {self.paths[0]}; see: certbot certificates"))
         self._done(host)
 
+    def _answered(self, host: Host) -> bool:
+        """Whether another web server answers in our place. Raises `Pending` where it answers otherwise."""
+        seen = elsewhere.ask(host, self.domain, self.elsewhere or (), self.served)
+        if seen.fault:
+            # No order: the authority would ask that web server, and count the failure.
+            raise self._pending(host, Refusal(seen.fault), tried=False)
+        if seen.there:
+            self._delete(host)
+            pending.settled(host, self.domain)
+            elsewhere.note(host, self.domain, self.elsewhere or ())
+        return seen.there
+
     def _hold(self, host: Host) -> None:
         """Stay away from an authority that would only say no."""
         if until := pending.held(host, self.domain, self.directory):
@@ -107,7 +125,8 @@ class Certificate(Resource):
             astray := misdirected(self.domain, host.net.addresses(self.domain), self.addresses)
         ):
             # A failed validation would count against a rate limit.
-            raise self._pending(host, Refusal(f"{astray}; see its DNS records"), tried=False)
+            see = "its DNS records" + ("" if self.elsewhere is None else ", or: matrix-baremetal show well-known")
+            raise self._pending(host, Refusal(f"{astray}; see {see}"), tried=False)
 
     def _rehearse(self, host: Host) -> None:
         """Once refused, order from `staging` first, as often as it takes: failures are cheap there.
@@ -121,6 +140,7 @@ class Certificate(Resource):
 
     def _done(self, host: Host) -> None:
         # In this order: a kill in between leaves a certificate without a note, and the next run writes it.
+        elsewhere.forget(host, self.domain)
         pending.settled(host, self.domain)
         names = ("directory", "dns_plugin", "dns_propagation")
         row = {name: value for name in names if (value := getattr(self, name))}
@@ -164,20 +184,25 @@ class Certificate(Resource):
             host.remove_tree(f"/etc/letsencrypt/{place}/{self.lineage}")
 
     def undo(self, host: Host) -> None:
+        self._delete(host)
+        host.remove(self.note)
+        elsewhere.forget(host, self.domain)
+        pending.settled(host, self.domain)
+
+    def _delete(self, host: Host) -> None:
         # It can be had again, and certbot would go on trying to renew it under a name that may point elsewhere.
         if host.live and host.path(self.paths[0]).exists():
             host.run("certbot", "delete", "--non-interactive", "--cert-name", self.lineage)
-        host.remove(self.note)
-        pending.settled(host, self.domain)
 
     def _pending(self, host: Host, no: Refusal, *, tried: bool = True) -> Pending:
         directory, name = self.directory, self.domain
         pending.postpone(host, name, no.reason, directory=directory, tried=tried, refused=no.asked, wait=no.wait)
+        elsewhere.forget(host, name)
         return Pending(no.reason)
 
     def due(self, host: Host) -> bool:
-        """Whether the timer should try it now: it is pending, and its wait is over."""
-        return pending.due(host, self.domain)
+        """Whether the timer should look at it now: its wait is over, or an answer from elsewhere is a day old."""
+        return pending.due(host, self.domain) or elsewhere.old(host, self.domain)
 
 
 LIVE = "/etc/letsencrypt/live"

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 
 from matrix_baremetal.errors import Pending
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.x509 import look, public_key
 
@@ -23,7 +24,8 @@ class KeyPair(Resource):
     """A copy of the operator's pair in `directory`, which `directory`/files leads to.
 
     A copy, as their own tool may replace one file before the other or take both away, and nginx has to start at any
-    moment. It stands in a directory named by its content, so that both files change in one step.
+    moment. It stands in a directory named by its content, so that both files change in one step. Where the pair is
+    not for the name, another web server that answers `elsewhere` under it will do.
     """
 
     live: ClassVar[bool] = True
@@ -31,6 +33,7 @@ class KeyPair(Resource):
     directory: str
     certificate: str = field(default="", compare=False)
     private_key: str = field(default="", compare=False)
+    elsewhere: elsewhere.Documents | None = field(default=None, compare=False)
     up_to_date: bool = True
 
     @property
@@ -47,6 +50,8 @@ class KeyPair(Resource):
         return (f"{self.directory}/files/fullchain.pem", f"{self.directory}/current/fullchain.pem")
 
     def find(self, host: Host) -> Self | None:
+        if host.live and self.elsewhere is not None and elsewhere.noted(host, self.domain, self.elsewhere):
+            return self
         if not host.live or host.node(f"{self.directory}/files") is None:
             return None
         made = [name for name in host.names(self.directory) if name.startswith("files-")]
@@ -56,6 +61,8 @@ class KeyPair(Resource):
     def make(self, host: Host, found: Self | None) -> None:
         given = self._given(host)
         if wrong := [message for message, _ in mistakes(host, self.certificate, self.private_key, (self.domain,))]:
+            if self.elsewhere is not None and self._answered(host):
+                return
             raise Pending("; ".join(wrong))
         if self._given(host) != given:
             raise Pending(f"{self.certificate} and {self.private_key} are being replaced right now")
@@ -70,6 +77,15 @@ class KeyPair(Resource):
         if host.target(f"{self.directory}/current") == "files":
             raise Pending("it is served until another can be, and goes then")  # `Served` clears it away
         clear(host, self.directory)
+
+    def _answered(self, host: Host) -> bool:
+        """Whether another web server answers in our place. Raises `Pending` where it answers otherwise."""
+        seen = elsewhere.ask(host, self.domain, self.elsewhere or (), f"{self.directory}/current")
+        if seen.fault:
+            raise Pending(seen.fault)
+        if seen.there:
+            elsewhere.note(host, self.domain, self.elsewhere or ())
+        return seen.there
 
     def _given(self, host: Host) -> tuple[bytes | None, bytes | None]:
         return host.read(self.certificate), host.read(self.private_key)

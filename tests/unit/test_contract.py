@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from matrix_baremetal import components
+from matrix_baremetal.net import Answer
 from matrix_baremetal.resources import files
 from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.certificates import Certificate
+from matrix_baremetal.resources.elsewhere import NOTES
 from matrix_baremetal.resources.files import Directory, File, Link, Secret
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
@@ -31,6 +33,7 @@ assert components.ALL, "which has imported every kind"
 KINDS = {n: k for n, k in Resource.kinds.items() if k.__module__.startswith("matrix_baremetal.")}
 SECRET = "hunter2-hunter2"
 TLS = "/etc/matrix-baremetal/tls/example.org"
+THERE = (("/a", '{"b": 1}'),)
 
 
 def nothing(machine: Machine) -> None:
@@ -148,6 +151,12 @@ EXAMPLES = (
     Example(
         Certificate("example.org", "https://ca.example/dir", webroot="/srv", email="a@example.org"),
         drift=lambda m: m.certificate("/etc/letsencrypt/live/matrix-baremetal-example.org", ["example.org"], -1),
+        packages=("certbot",),
+    ),
+    Example(
+        Certificate("example.org", "https://ca.example/dir", webroot="/srv", elsewhere=THERE),
+        before=lambda m: m.pages.update({"https://example.org/a": Answer(200, {"b": 1, "c": 2})}),
+        drift=lambda m: m.at(f"{NOTES}/example.org").unlink(),
         packages=("certbot",),
     ),
     Example(Homeserver("example.org"), before=synapse_runs, drift=lambda m: setattr(m, "asked", 0), stays=True),
