@@ -85,6 +85,17 @@ def own_addresses(host: Host) -> list[str]:
     return [*four, *(":".join(re.findall("....", digits)) for digits in six)]
 
 
+def addresses(host: Host) -> tuple[str, ...]:
+    """This machine's addresses but those of its loopback or of one link; of IPv6 those that last."""
+    import ipaddress
+
+    # The fifth column is made of IFA_F_*: 0x01 temporary (RFC 8981), 0x20 deprecated (linux/if_addr.h).
+    rows = re.findall(r"^([0-9a-f]{32})(?: \S+){3} ([0-9a-f]+)", host.text("/proc/net/if_inet6") or "", re.MULTILINE)
+    fleeting = {ipaddress.IPv6Address(int(digits, 16)) for digits, flags in rows if int(flags, 16) & 0x21}
+    known = dict.fromkeys(ipaddress.ip_address(text) for text in own_addresses(host))
+    return tuple(str(a) for a in known if not (a.is_loopback or a.is_link_local or a in fleeting))
+
+
 @dataclass(frozen=True)
 class Listener:
     """A program that listens on a TCP port, and the systemd unit that it belongs to, as far as can be known."""

@@ -104,12 +104,13 @@ def _secrets(settings: Mapping[str, Any]) -> Iterator[Mistake]:
 
 def _unknown(settings: Mapping[str, Any]) -> Iterator[Mistake]:
     for key in settings:
-        if key not in OURS and key not in _keys():
-            hint = meant(key, _keys()) or "Synapse would pass over it in silence"
+        if key not in OURS and key not in known():
+            hint = meant(key, known()) or "Synapse would pass over it in silence"
             yield Mistake((key,), f"Synapse {SYNAPSE} has no setting {shown(key)}", hint)
 
 
 @cache
-def _keys() -> tuple[str, ...]:
+def known() -> tuple[str, ...]:
+    """Name the top-level keys that this Synapse has."""
     lines = Path(__file__).with_name("synapse_keys.txt").read_text("utf-8").splitlines()
     return tuple(line for line in lines if line and not line.startswith("#"))

@@ -28,7 +28,8 @@ class Nginx(Component):
     """The web server in front of all."""
 
     def needs(self) -> Iterator[Need]:
-        yield Port(80, UNIT, "certificates")
+        acme = self.config.tls.mode == "acme"
+        yield Port(80, UNIT, "the certificate authority" if acme else "browsers, to be sent on to 443")
         yield Port(443, UNIT, "clients")
 
     def resources(self, needs: Needs) -> Iterator[Resource]:

@@ -19,6 +19,7 @@ from matrix_baremetal.lock import locked
 from matrix_baremetal.words import parser
 
 COMMANDS = ("init", "install", "plan", "apply", "render", "status", "user", "user list", "user add")
+SHOW = ("show", "show dns", "show well-known", "show ports", "show config-schema")
 Captured = pytest.CaptureFixture[str]
 
 
@@ -46,7 +47,7 @@ def child(*words: str, env: dict[str, str] | None = None) -> subprocess.Popen[st
     return subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True, env=env)
 
 
-@pytest.mark.parametrize("words", ["", *COMMANDS])
+@pytest.mark.parametrize("words", ["", *COMMANDS, *SHOW])
 def test_every_command_has_help_with_examples(words: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as left:
         cli.main([*words.split(), "--help"])
@@ -64,7 +65,20 @@ def test_the_version_is_told(capsys: Captured) -> None:
 
 @pytest.mark.parametrize(
     "words",
-    ["", "dance", "plan --dance", "plan now", "-v -q plan", "user", "user dance", "user add", "render", "--js plan"],
+    [
+        "",
+        "dance",
+        "plan --dance",
+        "plan now",
+        "-v -q plan",
+        "user",
+        "user dance",
+        "user add",
+        "render",
+        "--js plan",
+        "show",
+        "show well-known --for iis",
+    ],
 )
 def test_a_word_that_is_not_known_is_wrong_usage(words: str, capsys: Captured) -> None:
     with pytest.raises(SystemExit) as left:

@@ -122,3 +122,21 @@ def test_the_addresses_that_the_internet_can_reach_are_the_kernels_less_the_priv
     machine.put("/proc/net/if_inet6", IF_INET6)
     assert facts.read(FakeHost(machine)).addresses == ("9.9.9.9", "2620:fe::9")
     assert facts.read(FakeHost(machine, live=False)).addresses == ()
+
+
+def test_the_addresses_to_tell_are_for_others_and_last(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    rows = [
+        "fd770000000000000000000000000005 02 40 00 80 eth0",
+        "262000fe000000000000000000000001 02 40 00 01 eth0",
+        "262000fe000000000000000000000002 02 40 00 20 eth0",
+        "262000fe000000000000000000000003 02 40 00 00 eth0",
+        "fe800000000000000000000000000001 02 40 20 80 eth0",
+        "00000000000000000000000000000001 01 80 10 80 lo",
+    ]
+    machine.put("/proc/net/fib_trie", FIB_TRIE)
+    machine.put("/proc/net/if_inet6", "\n".join(rows) + "\n")
+    found = facts.addresses(FakeHost(machine))
+    assert [address for address in found if ":" in address] == ["fd77::5", "2620:fe::3"]
+    assert "9.9.9.9" in found
+    assert not [address for address in found if address.startswith("127.")]

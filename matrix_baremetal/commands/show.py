@@ -1,0 +1,106 @@
+"""show: what to tell a DNS provider, another web server, a router, an editor. Changes nothing."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import asdict
+
+from matrix_baremetal import config_schema, dns_records, facts, ports, report, session, well_known
+from matrix_baremetal.resources import elsewhere
+from matrix_baremetal.session import Session
+
+
+def run(args: Namespace) -> int:
+    """Show what `show ACTION` says."""
+    if args.action == "config-schema":
+        report.document(config_schema.schema())
+        return 0
+    now = session.begin(args.root, args.config)
+    {"dns": dns, "well-known": documents, "ports": openings}[args.action](now, args)
+    return 0
+
+
+def dns(now: Session, args: Namespace) -> None:
+    """The records to make at the DNS provider."""
+    mine = facts.addresses(now.host) if now.host.live else ()
+    there = [name for name in now.needs.domains() if is_elsewhere(now, name)]
+    found = list(dns_records.records(now.site, now.needs, mine, there))
+    if args.json:
+        report.document({"server_name": now.site.config.server_name, "records": [asdict(each) for each in found]})
+        return
+    if args.zone:
+        print(dns_records.zone(found))
+        return
+    rows = [("NAME", "TYPE", "VALUE", "FOR")]
+    for each in found:
+        words = f"{each.purpose} (optional)" if each.optional else each.purpose
+        rows.append((each.name, each.type, each.shown, words))
+    print(report.table(rows))
+    for name in there:
+        print(f"\nAnother web server answers for {name}: its records stay as they are.")
+    if any(each.value is None for each in found):
+        print(f"\n{unknown(mine)}")
+    print(
+        "\nLeave a provider's proxy for web sites (Cloudflare's orange cloud) off for these names: it limits the\n"
+        "size of uploads, and passes on the ports of web sites alone."
+    )
+
+
+def is_elsewhere(now: Session, name: str) -> bool:
+    """Whether another web server was seen to answer for a name."""
+    documents = now.needs.elsewhere(name)
+    return documents is not None and elsewhere.noted(now.host, name, documents)
+
+
+def unknown(mine: tuple[str, ...]) -> str:
+    """Why there is an address to fill in."""
+    if not mine:
+        return "The addresses of the machine can't be known from here: fill them in."
+    private = ", ".join(address for address in mine if "." in address)
+    return (
+        f"This machine has no public IPv4 address of its own ({private}): fill in that of the router before it,\n"
+        "which has to forward the ports that matrix-baremetal show ports names."
+    )
+
+
+def documents(now: Session, args: Namespace) -> None:
+    """What another web server has to answer, where the server name is one."""
+    site, text = now.site, well_known.snippet(now.site, args.server) if args.server else None
+    absent = [f"https://{site.config.server_name}{path}" for path in well_known.absent(site)]
+    rows = {f"https://{site.config.server_name}{path}": found for path, found in well_known.documents(site).items()}
+    if args.json:
+        found = [{"url": url, "content": content, "headers": well_known.HEADERS} for url, content in rows.items()]
+        page = {"server_name": site.config.server_name, "documents": found, "absent": absent}
+        report.document(page | ({"text": text} if text else {}))
+    elif text:
+        print(text, end="")
+    else:
+        overview(now, rows, absent)
+
+
+def overview(now: Session, rows: dict[str, dict[str, object]], absent: list[str]) -> None:
+    """The documents and their headers, and how to have them ready to paste."""
+    import json
+
+    config = now.site.config
+    if config.hostname == config.server_name:
+        print(f"{config.server_name} is this machine (hostname): it answers these by itself.\n")
+    for url, content in rows.items():
+        print(f"{url}\n    {json.dumps(content)}\n")
+    for url in absent:
+        print(f"{url}\n    must not be there, or other servers would go by it alone\n")
+    print("Each comes with status 200 and these headers:")
+    print("\n".join(f"    {name}: {value}" for name, value in well_known.HEADERS.items()))
+    ways = "|".join(well_known.SERVERS)
+    print(f"\nIn the words of the web server there: matrix-baremetal show well-known --for {ways}")
+
+
+def openings(now: Session, args: Namespace) -> None:
+    """The ports to let through a firewall or router."""
+    found = list(ports.openings(now.site, now.needs))
+    if args.json:
+        report.document({"ports": [asdict(each) for each in found]})
+        return
+    rows = [("", "PORT", "FOR"), *((each.direction, f"{each.port}/{each.protocol}", each.purpose) for each in found)]
+    print(report.table(rows))
+    print("\nBehind a router, forward the incoming ones to this machine. All others may stay closed.")

@@ -1,0 +1,104 @@
+"""The config's shape as a JSON Schema, for editors: what `shape.Reader` reads, by the same annotations. Pure.
+
+Draft 7, which yaml-language-server and all else that checks YAML can read. It is the coarser of the two: an editor
+that is content knows no DNS and no second key, and `matrix-baremetal plan` has the last word.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from types import NoneType, UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+
+from matrix_baremetal import names, settings
+from matrix_baremetal.config import Config
+from matrix_baremetal.shape import needed
+
+DRAFT = "http://json-schema.org/draft-07/schema#"
+_NAME = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
+# What the checks of the annotations come to, as far as a pattern can say it.
+PATTERNS: Mapping[Any, str] = {
+    names.server_name: _NAME,
+    names.hostname: _NAME,
+    names.email: r"^[^@\s]+@[^@\s]+$",
+    names.localpart: r"^[a-z0-9][a-z0-9._=+-]*$",
+    names.path: r"^/",
+}
+# What each key is for, in a sentence that an editor shows; matrix-baremetal.yaml(5) has the whole.
+WHAT: Mapping[str, str] = {
+    "server_name": "The part after the colon in @alice:example.org. It can never be changed later.",
+    "hostname": "Where the homeserver answers. Default: matrix. before the server name.",
+    "database": "The local Postgres, by its Unix socket.",
+    "tls": "Where certificates come from.",
+    "tls.mode": "By ACME from a certificate authority, self-signed, or a pair of files of your own.",
+    "tls.certificate": "With mode files: the certificate and its chain, a PEM file.",
+    "tls.key": "With mode files: its private key, a PEM file.",
+    "acme": "The certificate authority.",
+    "acme.email": "Where the certificate authority may write to.",
+    "acme.directory": "letsencrypt, letsencrypt-staging, or the https address of an ACME directory.",
+    "acme.challenge": "How it is proved that a name is ours: by a web page on port 80, or by a record in the DNS.",
+    "acme.dns_plugin": "With dns-01: the name of one of certbot's DNS plugins, such as rfc2136.",
+    "acme.dns_propagation": "With dns-01: seconds until a new record is everywhere.",
+    "federation": "Which other servers this one talks with, and how they find it.",
+    "federation.enabled": "Whether other servers' users can take part.",
+    "federation.delegation": "How others find this one: a well-known file, an SRV record, or none and port 8448.",
+    "federation.allow": "The only servers to talk with. An empty list means all.",
+    "registration": "Who may make an account.",
+    "admins": "Administrators to make.",
+    "admins.name": "alice, for @alice:example.org.",
+    "admins.password_file": "A file with the password; without one a password is invented.",
+    "synapse": "What is Synapse's own.",
+    "synapse.settings": "Anything of Synapse's homeserver.yaml, passed on as it is.",
+    "synapse.workers": "How many processes.",
+}
+
+
+def schema() -> dict[str, Any]:
+    """The schema of the whole file."""
+    head = {"$schema": DRAFT, "title": "matrix-baremetal: /etc/matrix-baremetal/config.yaml"}
+    return head | of(Config, "")
+
+
+def of(kind: Any, path: str) -> dict[str, Any]:
+    """The schema of what stands at a dotted path, by its annotation."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return of(arguments[0], path) | checked(kind.__metadata__)
+    if origin in (Union, UnionType):
+        return {"anyOf": [of(each, path) for each in arguments]}
+    if origin is Literal:
+        return {"enum": list(arguments)}
+    if origin is tuple:
+        return {"type": ["array", "null"], "items": of(arguments[0], path)}
+    if origin is Mapping:
+        return {"type": ["object", "null"], "additionalProperties": of(arguments[1], path)}
+    if is_dataclass(kind):
+        return table(kind, path)
+    words = {str: "string", int: "integer", bool: "boolean", NoneType: "null"}
+    return {"type": words[kind]} if kind in words else {}
+
+
+def table(kind: Any, path: str) -> dict[str, Any]:
+    """The schema of a dataclass: its keys, and no others."""
+    hints = get_type_hints(kind, include_extras=True)
+    properties = {}
+    for field in fields(kind):
+        if field.init:
+            where = f"{path}.{field.name}".lstrip(".")
+            properties[field.name] = of(hints[field.name], where) | {"description": WHAT[where]}
+            if isinstance(field.default, str | bool | int) and field.default != "":
+                properties[field.name]["default"] = field.default
+    required = list(needed(kind))
+    # One with nothing but defaults may stand there empty.
+    found: dict[str, Any] = {"type": "object" if required else ["object", "null"], "properties": properties}
+    return found | {"additionalProperties": False} | ({"required": required} if required else {})
+
+
+def checked(checks: tuple[Any, ...]) -> dict[str, Any]:
+    """What the checks of an annotation say."""
+    if settings.permitted in checks:
+        keys = [key for key in settings.known() if key not in settings.OURS]
+        return {"properties": {key: {} for key in keys}, "additionalProperties": False}
+    patterns = [PATTERNS[check] for check in checks if check in PATTERNS]
+    return {"pattern": patterns[0]} if patterns else {}

@@ -1,0 +1,42 @@
+"""The ports that a router or firewall has to let through, in and out, and for what. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from matrix_baremetal.needs import Needs, Port
+from matrix_baremetal.site import Site
+
+
+@dataclass(frozen=True)
+class Opening:
+    """A port to let through, `in` to this machine or `out` of it."""
+
+    direction: str
+    port: int
+    protocol: str
+    purpose: str
+
+
+def openings(site: Site, needs: Needs) -> Iterator[Opening]:
+    """What has to be open; a port without a purpose for others is this machine's own, and not among them."""
+    inward: dict[int, list[str]] = {}
+    for port in needs.of(Port):
+        if port.purpose:
+            inward.setdefault(port.number, []).append(port.purpose)
+    for number in sorted(inward):
+        yield Opening("in", number, "tcp", ", ".join(sorted(inward[number])))
+    yield from outgoing(site)
+
+
+def outgoing(site: Site) -> Iterator[Opening]:
+    """Where this machine has to get to. Other servers may name any port; these two are what most use."""
+    federates, acme = site.config.federation.enabled, site.config.tls.mode == "acme"
+    encrypted = {"other servers": federates, "the certificate authority": acme, "packages": True}
+    yield Opening("out", 53, "udp", "names (DNS)")
+    yield Opening("out", 53, "tcp", "names (DNS), long answers")
+    yield Opening("out", 80, "tcp", "Debian's packages")
+    yield Opening("out", 443, "tcp", ", ".join(what for what, needed in encrypted.items() if needed))
+    if federates:
+        yield Opening("out", 8448, "tcp", "other servers")

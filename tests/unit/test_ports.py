@@ -1,0 +1,52 @@
+"""The ports to let through, in and out."""
+
+from __future__ import annotations
+
+import pytest
+
+from matrix_baremetal import components
+from matrix_baremetal.needs import Needs, Port
+from matrix_baremetal.ports import openings
+from matrix_baremetal.resources.matrix import PORT
+from tests.fakes import a_site
+
+
+def ports(text: str, direction: str) -> dict[int, str]:
+    site = a_site(f"server_name: example.org\n{text}\n")
+    found = [each for each in openings(site, components.needs(site)) if each.direction == direction]
+    return {each.port: each.purpose for each in found if each.protocol == "tcp"}
+
+
+@pytest.mark.parametrize(
+    ("text", "inward"),
+    [
+        ("", {80: "the certificate authority", 443: "clients, other servers"}),
+        ("federation: {delegation: srv}", {80: "the certificate authority", 443: "clients, other servers"}),
+        (
+            "federation: {delegation: none}",
+            {80: "the certificate authority", 443: "clients", 8448: "other servers"},
+        ),
+        ("federation: {enabled: false, delegation: none}", {80: "the certificate authority", 443: "clients"}),
+        ("tls: {mode: self-signed}", {80: "browsers, to be sent on to 443", 443: "clients, other servers"}),
+    ],
+)
+def test_what_comes_in_follows_from_the_needs_of_the_parts(text: str, inward: dict[int, str]) -> None:
+    assert ports(text, "in") == inward
+
+
+def test_what_is_this_machines_own_is_not_opened() -> None:
+    site = a_site()
+    assert PORT in {port.number for port in components.needs(site).of(Port)}
+    assert PORT not in {each.port for each in openings(site, components.needs(site))}
+    needs = Needs((Port(1, "u"), Port(2, "u", "all"), Port(2, "u", "and more")))
+    assert [(each.port, each.purpose) for each in openings(site, needs) if each.direction == "in"] == [
+        (2, "all, and more")
+    ]
+
+
+def test_what_goes_out_is_what_is_asked_for() -> None:
+    assert ports("", "out")[443] == "other servers, the certificate authority, packages"
+    assert ports("", "out")[8448] == "other servers"
+    closed = ports("federation: {enabled: false}\ntls: {mode: self-signed}", "out")
+    assert closed[443] == "packages"
+    assert 8448 not in closed
