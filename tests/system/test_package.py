@@ -22,6 +22,7 @@ UNITS = (
     "matrix-baremetal-certificates.timer",
 )
 BUILD = "cd /srv/tree && dpkg-buildpackage -us -uc -b > /srv/build.log 2>&1"
+SHOWN = {"dns", "well-known", "ports", "config-schema"}
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
 # What bash would offer after these words.
 OFFERED = """
@@ -187,9 +188,12 @@ class TestInstalled:
     def test_completion_knows_the_commands_and_their_options(self, installed: Guest) -> None:
         commands = set(re.findall(r"^    ([a-z]+) ", usage(installed), re.MULTILINE))
         assert offered(installed, "") == commands
-        for words in ((), *((command,) for command in commands - {"user"}), ("user", "add"), ("user", "list")):
+        ways = [("user", "add"), ("user", "list"), *(("show", what) for what in SHOWN)]
+        for words in ((), *((command,) for command in commands - {"user"}), *ways):
             assert offered(installed, *words, "--") == told(installed, *words), words
         assert offered(installed, "user", "") == {"add", "list"}
+        assert offered(installed, "show", "") == SHOWN
+        assert offered(installed, "show", "well-known", "--for", "") == {"nginx", "apache", "caddy", "static"}
 
 
 class TestRemoved:
