@@ -58,7 +58,7 @@ class Certificate(Resource):
 
     @property
     def title(self) -> str:
-        return f"certificate for {self.domain}" + ("" if self.elsewhere is None else " (here or elsewhere)")
+        return f"certificate for {self.domain}"
 
     @property
     def paths(self) -> tuple[str, ...]:
