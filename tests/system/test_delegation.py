@@ -41,10 +41,13 @@ def talk(one: Site, two: Site) -> None:
 
 
 def test_by_srv_and_without_delegation(sites: tuple[Site, Site]) -> None:
-    """One has a record, the other the port: each finds the other by its own way, and nobody by a document."""
+    """One has a record, the other the port: each finds the other by its own way, and nobody by a document.
+
+    The other has its certificate from an authority of its own, whose root both trust.
+    """
     srv, port = sites
     srv.change({"url_preview_enabled": True}, federation={"delegation": "srv"})
-    port.change(federation={"delegation": "none"})
+    port.change(federation={"delegation": "none"}, tls=own_pair(port))
     # The record is the one that the operator is told to make.
     [record] = [r for r in json.loads(srv.mb("show", "dns", "--json").stdout)["records"] if r["type"] == "SRV"]
     priority, weight, number, target = record["value"].split()
@@ -68,6 +71,15 @@ def test_by_srv_and_without_delegation(sites: tuple[Site, Site]) -> None:
     for site in sites:
         invariants.hold(site)
     back_to_the_default(port)
+
+
+def own_pair(site: Site) -> dict[str, str]:
+    """A pair of files from an authority in the place; what the config says of it."""
+    files = {"certificate": "/etc/ssl/own.pem", "key": "/etc/ssl/private/own.key"}
+    for source, target in zip(site.lab.certificate(site.server_name, site.hostname), files.values(), strict=True):
+        site.guest.put(source, target)
+    site.guest.run(f"chmod 600 {files['key']}")
+    return {"mode": "files", **files}
 
 
 def previews_stay_outside(site: Site) -> None:
