@@ -7,6 +7,8 @@ import hmac
 from typing import Any
 
 from matrix_baremetal.net import Answer, Net
+from tests.fake_admin_api import FakeAdminApi
+from tests.fake_postgres import HASHED
 from tests.fake_programs import Programs
 
 
@@ -35,7 +37,10 @@ class FakeNet(Net):
             if not machine.postgres_runs:
                 return Answer(500, {"errcode": "M_UNKNOWN", "error": "Internal server error"})
             return Answer(404, {"errcode": "M_NOT_FOUND", "error": "Room alias not found"})
-        assert path == "/_synapse/admin/v1/register", f"the fake homeserver knows no {path}"
+        if path.startswith("/_matrix/client/v1/register/m.login.registration_token/validity"):
+            return Answer(403 if machine.closed else 200, {"valid": False})
+        if path != "/_synapse/admin/v1/register":
+            return FakeAdminApi(machine).answer(method, path, body, token)
         if method == "GET":
             return Answer(200, {"nonce": "once"})
         assert body is not None
@@ -49,8 +54,11 @@ class FakeNet(Net):
             return Answer(403, {"error": "HMAC incorrect"})
         if body["username"] in self.machine.passwords:
             return Answer(400, {"error": "User ID already taken."})
+        assert body["inhibit_login"], "a token without an end"
         self.machine.passwords[body["username"]] = body["password"]
-        self.machine.postgres.accounts[f"@{body['username']}:example.org"] = bool(body["admin"])
+        user = f"@{body['username']}:example.org"
+        self.machine.postgres.accounts[user] = bool(body["admin"])
+        self.machine.postgres.hashes[user] = HASHED
         return Answer(200, {})
 
     def get(self, url: str, timeout: float = 10) -> Answer:

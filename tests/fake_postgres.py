@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
+from typing import Any
 
 from matrix_baremetal import facts
-from matrix_baremetal.resources import matrix, postgres, schema
+from matrix_baremetal.resources import admin_api, matrix, postgres, schema
 from matrix_baremetal.shell import Result
+
+HASHED = "(the hash of a password)"
 
 
 @dataclass
@@ -25,16 +29,30 @@ class Base:
 
 @dataclass
 class FakePostgres:
-    """Roles with their comments, databases, and of Synapse's tables the accounts (name, whether an admin)."""
+    """Roles with their comments, databases, and of Synapse's tables the accounts (name, whether an admin).
+
+    `about` holds what else the admin API knows of an account; `access` our own tokens, each with its user and its
+    end; `forgotten` those that are logged out.
+    """
 
     roles: dict[str, str] = field(default_factory=lambda: {"postgres": ""})
     bases: dict[str, Base] = field(default_factory=dict)
     accounts: dict[str, bool] = field(default_factory=dict)
+    hashes: dict[str, str] = field(default_factory=dict)
+    deactivated: set[str] = field(default_factory=set)
+    erased: set[str] = field(default_factory=set)
+    about: dict[str, dict[str, Any]] = field(default_factory=dict)
+    registration_tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
+    access: dict[str, tuple[str, int]] = field(default_factory=dict, compare=False)
+    forgotten: set[str] = field(default_factory=set, compare=False)
 
     def psql(self, words: tuple[str, ...], sql: str) -> Result:
         """psql(1), started as the superuser."""
         assert any(word.rpartition("/")[2] == "psql" for word in words), words
         values = dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "-v")
+        for name, value in re.findall(r"^\\set (\w+) '(.*)'\n", sql, re.MULTILINE):
+            values[name] = value
+        sql = re.sub(r"^\\set .*\n", "", sql, flags=re.MULTILINE) if sql.startswith("\\set") else sql
         database = words[words.index("-d") + 1]
         if database not in ("postgres", *self.bases):
             return Result(1, "", f'FATAL:  database "{database}" does not exist')
@@ -56,9 +74,11 @@ class FakePostgres:
         if sql == schema.SESSIONS:
             return [["0"]]
         if sql == matrix.FIND_USER:
-            return [[str(int(self.accounts[name]))]] if name in self.accounts else []
+            password = str(int(name in self.hashes or name in self.deactivated))
+            return [[str(int(self.accounts[name])), password]] if name in self.accounts else []
         if sql == matrix.LIST_USERS:
-            return [[user, str(int(admin)), "0", "1700000000"] for user, admin in self.accounts.items()]
+            gone = self.deactivated
+            return [[u, str(int(a)), str(int(u in gone)), "1700000000"] for u, a in self.accounts.items()]
         if sql == facts.OTHERS:
             return [[n] for n, b in self.bases.items() if b.comment != postgres.OURS]
         assert sql.startswith("SELECT pg_database_size"), f"the fake Postgres knows no {sql}"
@@ -69,9 +89,15 @@ class FakePostgres:
         if sql == postgres.MAKE_ROLE:
             assert name not in self.roles
             self.roles[name] = values["comment"]
-        elif sql == matrix.PROMOTE_USER:
+        elif sql == matrix.SET_HASH:
             assert name in self.accounts
-            self.accounts[name] = True
+            self.hashes.setdefault(name, values["hash"])
+        elif sql == admin_api.OPEN:
+            assert int(values["id"]) < 0
+            self.access = {t: row for t, row in self.access.items() if row[1] >= int(values["now_ms"])}
+            self.access[values["token"]] = (name, int(values["until_ms"]))
+        elif sql == admin_api.CLOSE:
+            self.access = {token: row for token, row in self.access.items() if row[0] != name}
         elif sql == postgres.MAKE_DATABASE:
             assert values["owner"] in self.roles
             assert name not in self.bases

@@ -58,7 +58,8 @@ class Programs(FakeCertificates):
     before it goes well (always, where it isn't there). `unresolved` are the names without an address, `resolved` the
     addresses of those that have others, `spare` the bytes that are free, in `spares` those of other file systems,
     `files` how many more files there may be, `offered` the DNS plugins of certbot that apt knows, `pages` what web
-    servers of others answer to a URL.
+    servers of others answer to a URL. `refuses` is what the homeserver says to each change of an account, `closed`
+    whether it runs without registration.
     """
 
     root: Path
@@ -72,6 +73,8 @@ class Programs(FakeCertificates):
     spares: dict[str, int] = field(default_factory=dict)
     files: int = 1_000_000
     passwords: dict[str, str] = field(default_factory=dict)
+    refuses: str = ""
+    closed: bool = False
     asked: int = 0
     unresolved: set[str] = field(default_factory=set)
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)

@@ -8,7 +8,7 @@ from typing import Any
 from matrix_baremetal.components.component import SECRETS
 from matrix_baremetal.config import Config
 from matrix_baremetal.needs import Setting
-from matrix_baremetal.resources.matrix import PORT
+from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.site import Site
 from matrix_baremetal.yamlfile import dump
 

@@ -11,8 +11,9 @@ from matrix_baremetal.components.component import SECRETS, Component, service_re
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, homeserver_yaml, log_yaml, upload_size
 from matrix_baremetal.config import Config
 from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
+from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.files import Directory, File, Link, Secret, random_text
-from matrix_baremetal.resources.matrix import PORT, Homeserver, HomeserverConfig
+from matrix_baremetal.resources.matrix import Homeserver, HomeserverConfig
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema

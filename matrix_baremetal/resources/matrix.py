@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
+from matrix_baremetal import log
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import Answer
+from matrix_baremetal.resources.admin_api import PASSING, PORT, AdminApi, of_user
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.postgres import query
 from matrix_baremetal.resources.resource import Resource
 
-PORT = 8008
 CHECK = "/run/matrix-baremetal/check"
 CURE = "mend synapse.settings in /etc/matrix-baremetal/config.yaml, or the files in /etc/matrix-synapse/conf.d"
 
@@ -115,7 +116,8 @@ def answered(answer: Answer) -> bool:
 class Account(Resource):
     """A user of the homeserver. The password is read when the account is made, and never afterwards.
 
-    With `invent` it is made up then, and kept in `password_file` for root to read.
+    With `invent` it is made up then, and kept in `password_file` for root to read. With `password_hash` nobody here
+    ever knows it: the account is made without a password, then Synapse's table gets the hash.
     """
 
     live: ClassVar[bool] = True
@@ -127,6 +129,8 @@ class Account(Resource):
     secret_file: str = field(default="", compare=False)
     password_file: str = field(default="", compare=False)
     invent: Callable[[], str] | None = field(default=None, compare=False, repr=False)
+    password_hash: str = field(default="", compare=False, repr=False)
+    has_password: bool = True
 
     @property
     def localpart(self) -> str:
@@ -135,37 +139,51 @@ class Account(Resource):
 
     def find(self, host: Host) -> Self | None:
         rows = query(host, self.port, FIND_USER, database=self.database, name=self.user)
-        return replace(self, admin=rows[0][0] == "1") if rows else None
+        if not rows:
+            return None
+        # One without a password may log in otherwise; only where we are to set one does it matter.
+        [admin, password] = rows[0]
+        return replace(self, admin=admin == "1", has_password=not self.password_hash or password == "1")
 
     def make(self, host: Host, found: Self | None) -> None:
-        if found is None:
+        if found is None and not self.password_hash:
             register(host, self.localpart, self._password(host), self.admin, self.secret_file)
-        elif self.admin:
-            query(host, self.port, PROMOTE_USER, database=self.database, name=self.user)
+            return
+        with AdminApi(host, self.user.partition(":")[2], self.port, self.database) as api:
+            if found is None:
+                api.ask("PUT", f"/v2{of_user(self.user)}", {"admin": self.admin})
+            elif self.admin and not found.admin:
+                api.ask("PUT", f"/v1{of_user(self.user)}/admin", {"admin": True})
+        if self.password_hash and (found is None or not found.has_password):
+            secret = {"hash": self.password_hash}
+            query(host, self.port, SET_HASH, database=self.database, secret=secret, name=self.user)
 
     def _password(self, host: Host) -> str:
         if self.invent is not None and host.node(self.password_file) is None:
             host.mkdir(self.password_file.rpartition("/")[0], 0o700)
             host.write(self.password_file, self.invent(), 0o600)
+        node = host.node(self.password_file)
+        if node is not None and node.mode & 0o004:
+            path = self.password_file
+            log.warn(f"the mode of {path} lets every user of this machine read the password: chmod 600 {path}")
         text = host.text(self.password_file)
         if not text or not text.strip("\r\n"):
             raise Error(f"there is no password in {self.password_file}", hint=f"write one into {self.password_file}")
         return text.strip("\r\n")
 
 
-# Columns that Synapse has had since its first years, so no account of our own is needed; it asks for `admin` anew
-# each time.
-FIND_USER = """SELECT admin FROM users WHERE name = :'name';"""
-PROMOTE_USER = """UPDATE users SET admin = 1 WHERE name = :'name';"""
-LIST_USERS = (
-    """SELECT name, admin, deactivated, creation_ts FROM users WHERE is_guest = 0 ORDER BY creation_ts, name;"""
-)
+# Columns that Synapse has had since its first years. A deactivated account has no password and is to have none.
+FIND_USER = """SELECT admin, CASE WHEN password_hash IS NULL AND deactivated = 0 THEN 0 ELSE 1 END
+FROM users WHERE name = :'name';"""
+SET_HASH = """UPDATE users SET password_hash = :'hash' WHERE name = :'name' AND password_hash IS NULL;"""
+LIST_USERS = f"""SELECT name, admin, deactivated, creation_ts FROM users
+WHERE is_guest = 0 AND substr(name, 1, {len(PASSING)}) <> '{PASSING}' ORDER BY creation_ts, name;"""
 
 
 def register(host: Host, localpart: str, password: str, admin: bool, secret_file: str) -> None:
     """Make an account by Synapse's shared secret (its docs/admin_api/register_api.md): nonce, then an HMAC over it.
 
-    Raises `Error` with Synapse's own sentence.
+    Nobody is logged in by it, or Synapse would make a token that has no end. Raises `Error` with its own sentence.
     """
     path = "/_synapse/admin/v1/register"
     secret = (host.text(secret_file) or "").strip()
@@ -173,6 +191,7 @@ def register(host: Host, localpart: str, password: str, admin: bool, secret_file
     parts = (nonce, localpart, password, "admin" if admin else "notadmin")
     mac = hmac.new(secret.encode(), "\0".join(parts).encode(), hashlib.sha1).hexdigest()
     body: dict[str, Any] = {"nonce": nonce, "username": localpart, "password": password, "admin": admin, "mac": mac}
+    body["inhibit_login"] = True
     answer = host.net.ask("POST", PORT, path, body, timeout=60)
     if answer.status != 200:
         raise Error(f"the homeserver made no account {localpart}: {answer.error}", hint="matrix-baremetal status")

@@ -6,6 +6,7 @@ is neither adopted nor changed.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -90,11 +91,20 @@ WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND nspname NOT IN ('pg_catalog', 'in
 AND nspname NOT LIKE 'pg\\_toast%';"""
 
 
-def query(host: Host, port: int, sql: str, database: str = "postgres", must: bool = False, **values: str) -> Rows:
+def query(
+    host: Host,
+    port: int,
+    sql: str,
+    database: str = "postgres",
+    must: bool = False,
+    secret: Mapping[str, str] | None = None,
+    **values: str,
+) -> Rows:
     """The rows that a statement gives, run as the superuser; none where the cluster or the table is not there yet.
 
     With `must`, no answer is an error and not no rows. Values reach it as psql's variables, quoted by psql itself
-    (`:'name'` text, `:"name"` identifier). Raises `Error` with Postgres's own words.
+    (`:'name'` text, `:"name"` identifier); those in `secret` by stdin, as everybody may read a program's words.
+    Raises `Error` with Postgres's own words.
     """
     if not host.live:
         return []
@@ -103,8 +113,9 @@ def query(host: Host, port: int, sql: str, database: str = "postgres", must: boo
     releases = [name for name in host.names("/usr/lib/postgresql") if name.isdigit()]
     program = f"/usr/lib/postgresql/{max(releases, key=int)}/bin/psql" if releases else "psql"
     psql = (program, "-XAtq", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-p", str(port), "-d", database, *variables)
+    settings = "".join(f"\\set {name} {quoted(value)}\n" for name, value in (secret or {}).items())
     try:
-        result = host.run(*AS_POSTGRES, *psql, input=sql, ok=(0, 2), timeout=60)
+        result = host.run(*AS_POSTGRES, *psql, input=settings + sql, ok=(0, 2), timeout=60)
     except Failed as error:
         if sql.startswith("SELECT") and "does not exist" in error.result.err:
             return []
@@ -112,6 +123,11 @@ def query(host: Host, port: int, sql: str, database: str = "postgres", must: boo
     if result.status == 2 and (must or not sql.startswith("SELECT")):
         raise Error(f"Postgres is not reachable on port {port}: {result.last_words}", hint="pg_lsclusters")
     return [line.split("\x1f") for line in result.out.splitlines()]
+
+
+def quoted(value: str) -> str:
+    """A value as psql's own commands take it, which know escapes inside of quotes."""
+    return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 
 
 def foreign(kind: str, name: str) -> Error:

@@ -171,6 +171,11 @@ EXAMPLES = (
         before=synapse_runs,
         stays=True,
     ),
+    Example(
+        Account("@alice:example.org", True, database="matrix-synapse", password_hash=f"$2b$12${SECRET}"),
+        before=synapse_runs,
+        stays=True,
+    ),
 )
 every = pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: type(e.resource).__name__)
 

@@ -63,7 +63,8 @@ def test_an_account_is_made_by_a_nonce_and_an_hmac_over_it(host: FakeHost) -> No
     assert (method, path) == ("POST", "/_synapse/admin/v1/register")
     words = b"n0nce\0alice\0p\xc3\xa4ssword\0admin"
     mac = hmac.new(b"shared", words, hashlib.sha1).hexdigest()
-    assert body == {"nonce": "n0nce", "username": "alice", "password": "pässword", "admin": True, "mac": mac}
+    words_sent = {"nonce": "n0nce", "username": "alice", "password": "pässword", "admin": True, "mac": mac}
+    assert body == {**words_sent, "inhibit_login": True}
 
 
 def test_someone_who_is_no_administrator_is_none_in_the_hmac_too(host: FakeHost) -> None:
@@ -175,11 +176,17 @@ def with_accounts(host: FakeHost, **accounts: bool) -> None:
     """The homeserver's database, with these accounts."""
     host.machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse")
     host.machine.postgres.accounts |= {f"@{name}:example.org": admin for name, admin in accounts.items()}
+    runs(host)
+
+
+def runs(host: FakeHost) -> None:
+    """Synapse runs, and has been asked before."""
+    host.machine.unit("matrix-synapse.service").start()
+    host.machine.asked = 1
 
 
 def test_an_account_that_exists_is_promoted_where_it_should_be_an_administrator(host: FakeHost) -> None:
     with_accounts(host, alice=False, bob=False)
-    host.net = Script()
     ALICE.make(host, ALICE.find(host))
     assert ALICE.find(host) == ALICE
     assert host.machine.postgres.accounts == {"@alice:example.org": True, "@bob:example.org": False}
@@ -188,10 +195,49 @@ def test_an_account_that_exists_is_promoted_where_it_should_be_an_administrator(
 
 def test_an_administrator_is_never_made_less(host: FakeHost) -> None:
     with_accounts(host, alice=True)
-    host.net = Script()
     wanted = replace(ALICE, admin=False)
     wanted.make(host, wanted.find(host))
     assert host.machine.postgres.accounts == {"@alice:example.org": True}
+
+
+HASH = "$2b$12$abcdefghijklmnopqrstuuABCDEFGHIJKLMNOPQRSTUVWXYZ01234"
+BY_HASH = replace(ALICE, password_file="", invent=None, password_hash=HASH)
+
+
+def test_an_account_with_a_hash_has_no_password_until_it_has_that(host: FakeHost) -> None:
+    with_accounts(host)
+    BY_HASH.make(host, BY_HASH.find(host))
+    assert BY_HASH.find(host) == BY_HASH
+    assert host.machine.postgres.accounts == {"@alice:example.org": True}
+    assert host.machine.postgres.hashes == {"@alice:example.org": HASH}
+    assert host.machine.passwords == {}
+    words = [word for started in host.machine.started for word in (*started.argv, *started.env.values())]
+    assert not any(HASH in word for word in words)
+    assert HASH not in repr(BY_HASH) + str(BY_HASH.differences(None))
+
+
+@pytest.mark.parametrize("hashed", [True, False])
+def test_whoever_has_a_password_or_is_deactivated_keeps_that_whatever_the_hash(hashed: bool, host: FakeHost) -> None:
+    with_accounts(host, alice=True)
+    user, tables = "@alice:example.org", host.machine.postgres
+    if hashed:
+        tables.hashes[user] = "of another password"
+    else:
+        tables.deactivated.add(user)
+    assert BY_HASH.find(host) == BY_HASH
+    BY_HASH.make(host, replace(BY_HASH, admin=False))
+    assert tables.hashes == ({user: "of another password"} if hashed else {})
+
+
+def test_a_password_file_that_everybody_may_read_is_said(host: FakeHost, capsys: pytest.CaptureFixture[str]) -> None:
+    with_accounts(host)
+    wanted = replace(ALICE, password_file="/alice", invent=None)
+    host.machine.put("/alice", "hunter2\n", 0o644)
+    host.net = Script(Answer(200, {"nonce": "n"}), Answer(200, {}))
+    wanted.make(host, None)
+    err = capsys.readouterr().err
+    assert "warning: the mode of /alice lets every user of this machine read the password: chmod 600 /alice" in err
+    assert "hunter2" not in err
 
 
 def test_a_password_is_made_up_when_the_account_is_and_kept_for_root_alone(host: FakeHost) -> None:

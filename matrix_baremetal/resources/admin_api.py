@@ -1,0 +1,121 @@
+"""Synapse's admin API on this machine, asked as an administrator who is there for as long as that takes.
+
+We have no account, and no token that lasts: two rows in Synapse's own tables make both, and go again. Passwords,
+devices and deactivations are so changed by Synapse itself, with its hashing and its caches.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import time
+from collections.abc import Iterator
+from typing import Any, Self
+from urllib.parse import quote
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.host import Host
+from matrix_baremetal.net import Answer
+from matrix_baremetal.resources.postgres import query
+
+PORT = 8008
+# Synapse lets nobody register a name that begins with an underscore.
+PASSING = "@_matrix-baremetal."
+# Seconds that a token is good for. It is renewed at half of them, and no request may take longer than the rest.
+LIFETIME = 120.0
+
+
+class Refusal(Error):
+    """The homeserver said no, in its own words; `status` of the `answer` says why."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__(f"the homeserver refused: {answer.error}", hint="matrix-baremetal status")
+
+
+class AdminApi:
+    """The API, while it is open: `with AdminApi(host, server_name, port, database) as api`.
+
+    `port` and `database` are those of Postgres. Killed in between, it leaves a token that is soon too old and an
+    account without a password; the next one takes both away.
+    """
+
+    def __init__(self, host: Host, server_name: str, port: int, database: str) -> None:
+        self.host = host
+        self._server_name = server_name
+        self._port, self._database = port, database
+        self._user = self._token = ""
+        self._opened = 0.0
+
+    def __enter__(self) -> Self:
+        self._open()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def ask(self, method: str, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What the homeserver answers to a request below /_synapse/admin. Raises `Refusal`."""
+        if time.monotonic() > self._opened + LIFETIME / 2:
+            self._close()
+            self._open()
+        path = f"/_synapse/admin{path}"
+        answer = self.host.net.ask(method, PORT, path, body, token=self._token, timeout=LIFETIME / 2)
+        if answer.status not in (200, 201):
+            raise Refusal(answer)
+        return answer.data
+
+    def _open(self) -> None:
+        now = time.time()
+        self._user = f"{PASSING}{secrets.token_hex(8)}:{self._server_name}"
+        self._token = secrets.token_urlsafe(32)
+        self._opened = time.monotonic()
+        query(
+            self.host,
+            self._port,
+            OPEN,
+            database=self._database,
+            secret={"token": self._token},
+            name=self._user,
+            # Synapse counts these in its memory, from 1 up.
+            id=str(-1 - secrets.randbelow(1 << 62)),
+            now=str(int(now)),
+            now_ms=str(int(now * 1000)),
+            until_ms=str(int((now + LIFETIME) * 1000)),
+        )
+
+    def _close(self) -> None:
+        # Synapse forgets the token, which it would go on taking from its cache.
+        self.host.net.ask("POST", PORT, "/_matrix/client/v3/logout", {}, token=self._token, timeout=10)
+        # What can't be taken away now is of no use in two minutes; what went wrong before is what matters.
+        with contextlib.suppress(Error):
+            query(self.host, self._port, CLOSE, database=self._database, name=self._user)
+
+
+# Every column that is not named has a default. A support user is in no directory and in no count of active users.
+OPEN = f"""BEGIN;
+DELETE FROM access_tokens
+WHERE substr(user_id, 1, {len(PASSING)}) = '{PASSING}' AND valid_until_ms < :'now_ms';
+DELETE FROM users WHERE substr(name, 1, {len(PASSING)}) = '{PASSING}'
+AND NOT EXISTS (SELECT 1 FROM access_tokens WHERE user_id = users.name);
+INSERT INTO users (name, admin, user_type, creation_ts) VALUES (:'name', 1, 'support', :'now');
+INSERT INTO access_tokens (id, user_id, token, valid_until_ms) VALUES (:'id', :'name', :'token', :'until_ms');
+COMMIT;"""
+CLOSE = """BEGIN;
+DELETE FROM access_tokens WHERE user_id = :'name';
+DELETE FROM users WHERE name = :'name';
+COMMIT;"""
+
+
+def of_user(user: str) -> str:
+    """A user's id as part of a path; it may hold anything that Synapse has ever allowed."""
+    return f"/users/{quote(user, safe='')}"
+
+
+def pages(api: AdminApi, path: str, key: str) -> Iterator[dict[str, Any]]:
+    """All rows of an answer that comes in pages, such as a user's media (`next_token` leads on)."""
+    start: Any = 0
+    while start is not None:
+        page = api.ask("GET", f"{path}?limit=1000&from={start}")
+        yield from page.get(key, [])
+        start = page.get("next_token")
