@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from matrix_baremetal import names, yamlfile
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.nodes import FrozenDict
-from matrix_baremetal.settings import permitted
+from matrix_baremetal.settings import permitted, unverified
 from matrix_baremetal.shape import Mistake, Mistakes, meant
 
 # Let's Encrypt's documented directories; staging has generous limits and certificates that nobody trusts.
@@ -28,9 +28,6 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "database=sqlite",
-        "registration=token",
-        "registration=open",
-        "admins.password_hash",
         "synapse.workers={}",
         "web_client",
         "admin_ui",
@@ -43,6 +40,8 @@ LATER = frozenset(
         "backup",
     }
 )
+
+OPEN_TO_ALL = "nobody is asked for anything, so programs would make accounts by the thousand"
 
 
 class Unusable(Error):
@@ -134,10 +133,16 @@ class Federation:
 
 @dataclass(frozen=True)
 class Admin:
-    """An administrator's account; without a password file a password is generated."""
+    """An administrator's account; with neither a password's file nor its hash a password is generated."""
 
     name: Annotated[str, names.localpart]
     password_file: Annotated[str, names.path] | None = None
+    password_hash: Annotated[str, names.bcrypt] | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        if self.password_file and self.password_hash:
+            message = "there is a password_file too, and only one of the two can be the password"
+            raise Mistakes([Mistake(("password_hash",), message, "remove one of the two")])
 
 
 @dataclass(frozen=True)
@@ -173,7 +178,7 @@ class Config:
     tls: Tls = Tls()
     acme: Acme = Acme()
     federation: Federation = Federation()
-    registration: Literal["closed"] = "closed"
+    registration: Literal["closed", "token", "open"] = "closed"
     admins: Annotated[tuple[Admin, ...], _distinct] = ()
     synapse: Synapse = Synapse()
 
@@ -185,6 +190,8 @@ class Config:
                 names.user_id(admin.name, self.server_name)
             except ValueError as error:
                 mistakes.append(Mistake(("admins", index, "name"), str(error)))
+        if self.registration == "open" and (missing := unverified(self.synapse.settings)):
+            mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
         if mistakes:
             raise Mistakes(mistakes)
 

@@ -63,6 +63,9 @@ acme:
 # federation:
 #   allow: [matrix.org]
 
+# Who may make an account: nobody (closed), or whoever has a token: matrix-baremetal token create.
+# registration: token
+
 # Anything of Synapse's own configuration goes below synapse.settings and is passed on as it is.
 # synapse:
 #   settings:

@@ -19,6 +19,8 @@ LONGEST_PATH = 4095  # PATH_MAX less its end
 
 _LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")  # RFC 1123
 _LOCALPART = re.compile(r"[a-z0-9][a-z0-9._=+-]*")
+_HISTORICAL = re.compile(r"[!-9;-~]+")  # Matrix spec, "Historical User IDs": what accounts from long ago may have
+_BCRYPT = re.compile(r"\$2[aby]\$(0[4-9]|[12][0-9]|3[01])\$[./A-Za-z0-9]{53}")
 _GUEST = re.compile(r"[0-9]+")
 _MAILBOX = re.compile(r"[A-Za-z0-9_+-]+(\.[A-Za-z0-9_+-]+)*")
 _URL = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]{1,5})?((/[A-Za-z0-9._~+=,:-]*)*)")
@@ -110,6 +112,28 @@ def user_id(name: str, server: str) -> str:
     if len(joined) > LONGEST_USER_ID:
         raise ValueError(f"{shown(joined)} has {len(joined)} characters, and a Matrix id at most {LONGEST_USER_ID}")
     return joined
+
+
+def local_user(text: str, server: str) -> str:
+    """Check the name of somebody who may be there already, alice or @alice:example.org, and give the whole Matrix id.
+
+    Accounts from long ago have names that no new one can have, so all is let in that Matrix ever allowed.
+    """
+    name, colon, home = text.removeprefix("@").partition(":")
+    if colon and home != server:
+        raise ValueError(f"{shown(text)} is not of this server, which is {server}")
+    if not _HISTORICAL.fullmatch(name):
+        raise ValueError(f"{shown(text)} can't be a user; write a name like alice or @alice:{server}")
+    return user_id(name, server)
+
+
+def bcrypt(text: str) -> str:
+    """Check the hash of a password as Synapse keeps it; what is no hash may be a password, so it is not shown."""
+    if not _BCRYPT.fullmatch(text):
+        raise ValueError(
+            "this is no bcrypt hash, which is $2b$12$ and 53 characters; make one with: mkpasswd -m bcrypt -R 12"
+        )
+    return text
 
 
 def url(text: str) -> str:

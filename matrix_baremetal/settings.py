@@ -76,6 +76,8 @@ SECRETS: tuple[tuple[str, ...], ...] = (
     ("recaptcha_private_key",),
     ("matrix_authentication_service", "secret"),
 )
+# Synapse asks for a captcha only with all three.
+CAPTCHA = ("enable_registration_captcha", "recaptcha_public_key_path", "recaptcha_private_key_path")
 
 
 def permitted(settings: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -107,6 +109,28 @@ def _unknown(settings: Mapping[str, Any]) -> Iterator[Mistake]:
         if key not in OURS and key not in known():
             hint = meant(key, known()) or "Synapse would pass over it in silence"
             yield Mistake((key,), f"Synapse {SYNAPSE} has no setting {shown(key)}", hint)
+
+
+def unverified(settings: Mapping[str, Any]) -> str | None:
+    """Say what is missing for registration without a token; None where a captcha or a verified e-mail is asked for.
+
+    Synapse's config manual, enable_registration: one of the two, or it doesn't start.
+    """
+    keys = [key for key in CAPTCHA if not settings.get(key)]
+    if not keys:
+        return None
+    required, email = settings.get("registrations_require_3pid"), settings.get("email")
+    verified = isinstance(required, tuple) and "email" in required
+    if verified and isinstance(email, Mapping) and email.get("notif_from"):
+        return None
+    if len(keys) < len(CAPTCHA):
+        return f"add to synapse.settings: {', '.join(keys)}"
+    if verified:
+        return "add to synapse.settings: email, with smtp_host and notif_from"
+    return (
+        "use token, or add to synapse.settings a captcha (enable_registration_captcha: true, "
+        "recaptcha_public_key_path, recaptcha_private_key_path) or registrations_require_3pid: [email] with email"
+    )
 
 
 @cache

@@ -8,13 +8,14 @@ from matrix_baremetal.components.component import Component
 from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.nginx import Nginx
 from matrix_baremetal.components.postgres import Postgres
+from matrix_baremetal.components.registration import Registration
 from matrix_baremetal.components.synapse import Synapse
 from matrix_baremetal.components.users import Users
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
 
-ALL: tuple[type[Component], ...] = (Base, Postgres, Synapse, Delegation, Nginx, Certificates, Users)
+ALL: tuple[type[Component], ...] = (Base, Postgres, Registration, Synapse, Delegation, Nginx, Certificates, Users)
 
 
 def needs(site: Site) -> Needs:

@@ -23,19 +23,21 @@ class Users(Component):
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
         for admin in self.config.admins:
-            yield account(self.site, admin.name, admin=True, password_file=admin.password_file)
+            by_hash = admin.password_hash or ""
+            yield account(self.site, admin.name, admin=True, password_file=admin.password_file, password_hash=by_hash)
 
 
-def account(site: Site, name: str, *, admin: bool, password_file: str | None) -> Account:
-    """An account; without a password file, one with an invented password that is kept for root to read."""
+def account(site: Site, name: str, *, admin: bool, password_file: str | None, password_hash: str = "") -> Account:
+    """An account; with neither a password file nor a hash, one with an invented password that root can read."""
     return Account(
         f"@{name}:{site.config.server_name}",
         admin,
         database=USER,
         port=site.cluster.port,
         secret_file=SHARED_SECRET,
-        password_file=password_file or f"{PASSWORDS}/{name}",
-        invent=None if password_file else password,
+        password_file="" if password_hash else password_file or f"{PASSWORDS}/{name}",
+        invent=None if password_file or password_hash else password,
+        password_hash=password_hash,
     )
 
 

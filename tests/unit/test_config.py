@@ -149,6 +149,16 @@ def test_a_directory_has_an_address(directory: str, url: str) -> None:
         ),
         ("server_name: a.b\nadmins: [{name: al, password_file: pw}]", ":2:36: admins[0].password_file: "),
         (
+            "server_name: a.b\nadmins: [{name: al, password_hash: hunter2}]",
+            ":2:36: admins[0].password_hash: this is no",
+        ),
+        (
+            f"server_name: a.b\nadmins:\n- name: al\n  password_file: /a\n  password_hash: '$2b$12${'a' * 53}'",
+            ":5:3: admins[0].password_hash: there is a password_file too",
+        ),
+        ("server_name: a.b\nregistration: tokens", ":2:15: registration: expected closed or token or open, found"),
+        ("server_name: a.b\nregistration: open", ":2:1: registration: nobody is asked for anything"),
+        (
             "server_name: a.b\nsynapse: {setting: {}}",
             ':2:11: synapse: unknown key "setting" (did you mean settings?)',
         ),
@@ -244,11 +254,12 @@ def test_the_first_file_says_what_was_asked(email: str | None, admin: str | None
 def test_the_commented_lines_of_the_first_file_are_valid_too() -> None:
     text = first_config.text("example.org", "a@b.de", "alice")
     lines = [
-        line[2:] if line.startswith(("# hostname", "# federation", "#   ", "# synapse")) else line
+        line[2:] if line.startswith(("# hostname", "# federation", "#   ", "# registration", "# synapse")) else line
         for line in text.split("\n")
     ]
     site = read("\n".join(lines))
     assert site.federation.allow == ("matrix.org",)
+    assert site.registration == "token"
     assert site.synapse.settings == {"max_upload_size": "100M"}
 
 

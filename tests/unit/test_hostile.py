@@ -167,6 +167,7 @@ def test_poison_is_refused_or_harmless(check: Check, poison: str) -> None:
         'server_name: a.b\nregistration: "{}"',
         'server_name: a.b\nadmins: [{{name: "{}"}}]',
         'server_name: a.b\nadmins: [{{name: a, password_file: "/{}"}}]',
+        'server_name: a.b\nadmins: [{{name: a, password_hash: "{}"}}]',
         'server_name: a.b\nsynapse: {{workers: "{}"}}',
         'server_name: a.b\nsynapse: {{settings: {{"{}": 1}}}}',
         'server_name: a.b\n"{}": 1',

@@ -235,3 +235,52 @@ def test_dns_plugin_is_kept(text: str) -> None:
 def test_dns_plugin_is_refused(text: str, said: str) -> None:
     assert said in refusal(names.dns_plugin, text)
     assert_sentence(refusal(names.dns_plugin, text))
+
+
+@pytest.mark.parametrize(
+    ("text", "user"),
+    [
+        ("alice", "@alice:example.org"),
+        ("@alice:example.org", "@alice:example.org"),
+        ("alice:example.org", "@alice:example.org"),
+        ("Old/Name!", "@Old/Name!:example.org"),
+        ("--help", "@--help:example.org"),
+    ],
+)
+def test_somebody_who_may_be_there_is_named_short_or_whole(text: str, user: str) -> None:
+    assert names.local_user(text, "example.org") == user
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("@alice:elsewhere.org", "is not of this server, which is example.org"),
+        ("@alice:example.org:8448", "is not of this server"),
+        ("@alice:", "is not of this server"),
+        ("", "can't be a user"),
+        ("@", "can't be a user"),
+        ("a b", "can't be a user"),
+        ("ä", "can't be a user"),
+        ("a\nb", "can't be a user"),
+        ("a" * 300, "at most 255"),
+    ],
+)
+def test_who_can_not_be_here_is_refused(text: str, said: str) -> None:
+    with pytest.raises(ValueError, match=said) as caught:
+        names.local_user(text, "example.org")
+    assert str(caught.value).isprintable()
+
+
+@pytest.mark.parametrize("head", ["$2a$12$", "$2b$04$", "$2y$31$"])
+def test_a_hash_is_bcrypt(head: str) -> None:
+    assert names.bcrypt(head + "a./Z0" * 10 + "abc") == head + "a./Z0" * 10 + "abc"
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "hunter2 is my password", "$2b$12$short", "$2x$12$" + "a" * 53, "$2b$99$" + "a" * 53, "$6$a$" + "a" * 86],
+)
+def test_what_is_no_hash_is_refused_and_never_shown_as_it_may_be_a_password(text: str) -> None:
+    with pytest.raises(ValueError, match="no bcrypt hash") as caught:
+        names.bcrypt(text)
+    assert not text or text not in str(caught.value)

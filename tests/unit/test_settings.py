@@ -67,3 +67,46 @@ def test_free_settings_carry_a_text_literally() -> None:
     quoted = "'" + text.replace("'", "''") + "'"
     loaded = read(f"server_name: a.b\nsynapse: {{settings: {{hs_disabled_message: {quoted}}}}}")
     assert loaded.synapse.settings["hs_disabled_message"] == text
+
+
+CAPTCHA = "enable_registration_captcha: true, recaptcha_public_key_path: /a, recaptcha_private_key_path: /b"
+
+
+@pytest.mark.parametrize(
+    "inner",
+    [
+        CAPTCHA,
+        "registrations_require_3pid: [email], email: {smtp_host: localhost, notif_from: a@b.org}",
+        "registrations_require_3pid: [msisdn, email], email: {notif_from: a@b.org}",
+    ],
+)
+def test_open_registration_is_taken_where_people_are_verified(inner: str) -> None:
+    text = f"server_name: a.b\nregistration: open\nsynapse: {{settings: {{{inner}}}}}"
+    assert read(text).registration == "open"
+
+
+@pytest.mark.parametrize(
+    ("inner", "missing"),
+    [
+        ("", "use token, or add to synapse.settings a captcha"),
+        (CAPTCHA.replace("true", "false"), "add to synapse.settings: enable_registration_captcha)"),
+        ("enable_registration_captcha: true", "recaptcha_public_key_path, recaptcha_private_key_path)"),
+        ("registrations_require_3pid: [email]", "email, with smtp_host and notif_from"),
+        (
+            "registrations_require_3pid: [email], email: {smtp_host: localhost}",
+            "email, with smtp_host and notif_from",
+        ),
+        ("registrations_require_3pid: [msisdn], email: {notif_from: a@b.org}", "use token, or add"),
+        ("registrations_require_3pid: email, email: {notif_from: a@b.org}", "use token, or add"),
+    ],
+)
+def test_open_registration_is_refused_with_what_is_missing(inner: str, missing: str) -> None:
+    said = problems(f"server_name: a.b\nregistration: open\nsynapse: {{settings: {{{inner}}}}}")
+    assert said.startswith("config.yaml:2:1: registration: nobody is asked for anything")
+    assert missing in said
+    assert said.count("\n") == 0
+
+
+@pytest.mark.parametrize("registration", ["closed", "token"])
+def test_registration_that_is_not_open_needs_nobody_verified(registration: str) -> None:
+    assert read(f"server_name: a.b\nregistration: {registration}").registration == registration

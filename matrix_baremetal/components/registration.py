@@ -1,0 +1,24 @@
+"""Who may make an account without an administrator: nobody, whoever has a token, or whoever Synapse verifies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from matrix_baremetal.components.component import Component
+from matrix_baremetal.needs import Need, Needs, Setting
+from matrix_baremetal.resources.resource import Resource
+
+
+class Registration(Component):
+    """Registration by people themselves; closed, which needs nothing, unless the config opens it."""
+
+    def wanted(self) -> bool:
+        return self.config.registration != "closed"
+
+    def needs(self) -> Iterator[Need]:
+        yield Setting("enable_registration", True)
+        if self.config.registration == "token":
+            yield Setting("registration_requires_token", True)
+
+    def resources(self, needs: Needs) -> Iterator[Resource]:
+        yield from ()
