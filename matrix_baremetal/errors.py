@@ -42,13 +42,13 @@ class ConfigError(Error):
 
     status = USAGE
 
-    def __init__(self, file: str, problems: Sequence[Problem]) -> None:
+    def __init__(self, file: str, problems: Sequence[Problem], hint: str | None = None) -> None:
         self.file = file
         self.problems = tuple(sorted(problems, key=lambda p: (p.line, p.column)))
         lines = [
             f"{file}:{p.line}:{p.column}: {p.message}" + (f" ({p.hint})" if p.hint else "") for p in self.problems
         ]
-        super().__init__("\n".join(lines), hint=f"edit {file}, then run: matrix-baremetal plan")
+        super().__init__("\n".join(lines), hint=hint or f"edit {file}, then run: matrix-baremetal plan")
 
 
 class Pending(Error):

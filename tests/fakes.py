@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from matrix_baremetal import components, config, versions
+from matrix_baremetal.converge import converge
 from matrix_baremetal.errors import Error
 from matrix_baremetal.facts import Cluster, Facts
 from matrix_baremetal.host import Host, Space
@@ -271,3 +272,11 @@ def a_session(machine: Machine, text: str = MINIMAL, *, host: FakeHost | None = 
     site, host = a_site(text, **facts), host or FakeHost(machine)
     resources: tuple[Resource, ...] = components.resources(site)
     return Session(host, site, components.needs(site), resources, Manifest.read(host))
+
+
+def a_homeserver(machine: Machine, text: str = MINIMAL) -> Session:
+    """What a command begins with on a machine after an install, where Synapse answers."""
+    first = a_session(machine, text)
+    list(converge(first.resources, first.host, first.manifest))
+    first.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
+    return a_session(machine, text)

@@ -1,19 +1,22 @@
-"""user: accounts of the homeserver. A password comes from a prompt, from stdin, or is invented; never from argv."""
+"""user: accounts of the homeserver. A password comes from a prompt, from stdin, or is invented; never from argv.
+
+Here are `list` and `add`; the other actions have modules of their own.
+"""
 
 from __future__ import annotations
 
 import sys
 import time
 from argparse import Namespace
-from getpass import getpass
 
 from matrix_baremetal import report, session
-from matrix_baremetal.commands.init import Unanswered, terminal
+from matrix_baremetal.commands import user_change, user_import, user_show
+from matrix_baremetal.commands.person import ready, typed
 from matrix_baremetal.components.synapse import SHARED_SECRET, USER
 from matrix_baremetal.components.users import account
 from matrix_baremetal.converge import ensure
 from matrix_baremetal.errors import Error
-from matrix_baremetal.resources.matrix import Homeserver, register, users
+from matrix_baremetal.resources.matrix import register, users
 from matrix_baremetal.session import Session
 
 
@@ -25,16 +28,13 @@ def run(args: Namespace) -> int:
     """Do what `user ACTION` says."""
     now = session.begin(args.root, args.config)
     ready(now)
-    if args.action == "list":
-        return listed(now, args)
-    return added(now, args)
-
-
-def ready(now: Session) -> None:
-    """Refuse early where the homeserver can't answer."""
-    for resource in now.resources:
-        if isinstance(resource, Homeserver) and resource.find(now.host) != resource:
-            raise Error("the homeserver does not answer", hint="matrix-baremetal status; matrix-baremetal apply")
+    actions = {"list": listed, "add": added, "show": user_show.shown, "import": user_import.imported}
+    actions |= {
+        "passwd": user_change.passwd,
+        "admin": user_change.admin,
+        "deactivate": user_change.deactivate,
+    }
+    return actions[args.action](now, args)
 
 
 def listed(now: Session, args: Namespace) -> int:
@@ -76,21 +76,3 @@ def told(now: Session, outcome: dict[str, object], args: Namespace) -> None:
     if path := outcome.get("password_file"):
         shown = (now.host.text(str(path)) or "").strip() if sys.stdout.isatty() else f"in {path}"
         print(f"Password: {shown}")
-
-
-def typed(args: Namespace) -> str:
-    """A password from stdin or from a prompt."""
-    if args.password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
-    elif terminal():
-        try:
-            password, again = getpass("Password: "), getpass("Again: ")
-        except EOFError:
-            raise Unanswered("no password was given", hint="run it again, or use --generate") from None
-        if password != again:
-            raise Error("the two passwords differ", hint="run it again")
-    else:
-        raise Unanswered("no password was given", hint="use --password-stdin or --generate")
-    if not password:
-        raise Unanswered("the password is empty", hint="use --generate to have one invented")
-    return password

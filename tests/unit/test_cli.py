@@ -18,7 +18,9 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.words import parser
 
-COMMANDS = ("init", "install", "plan", "apply", "render", "status", "user", "user list", "user add")
+USER = ("user", *(f"user {action}" for action in ("list", "add", "show", "passwd", "admin", "deactivate", "import")))
+TOKEN = ("token", "token create", "token list", "token revoke")
+COMMANDS = ("init", "install", "plan", "apply", "render", "status", *USER, *TOKEN)
 SHOW = ("show", "show dns", "show well-known", "show ports", "show config-schema")
 Captured = pytest.CaptureFixture[str]
 
@@ -175,6 +177,14 @@ def test_init_leaves_a_directory_that_is_there_as_it_is(tmp_path: Path, capsys: 
         "apply --wheelhouse /nowhere",
         "install --wheelhouse /etc/hostname",
         "apply --wait soon",
+        "user passwd bob --generate --password-stdin",
+        "user passwd bob secret",
+        "token create --uses 0",
+        "token create --uses -1",
+        "token create --expires 7",
+        "token create --expires 0d",
+        "token create --expires 99999w",
+        "token revoke a/b",
     ],
 )
 def test_words_that_can_not_be_are_refused_before_anything_is_read(words: str, capsys: Captured) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal import session
-from matrix_baremetal.commands import apply, certificates, install, user
+from matrix_baremetal.commands import apply, certificates, install
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
@@ -19,7 +19,7 @@ from matrix_baremetal.resources.pending import PENDING
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import Result
 from matrix_baremetal.signals import ASKED, Stopped, stoppable
-from tests.fakes import MINIMAL, FakeHost, Machine, a_session
+from tests.fakes import MINIMAL, FakeHost, Machine, a_homeserver, a_session
 
 Captured = pytest.CaptureFixture[str]
 
@@ -40,11 +40,7 @@ class Interrupted(Machine):
 @pytest.fixture
 def now(tmp_path: Path) -> Session:
     """A session on a machine after an install."""
-    machine = Machine(tmp_path)
-    first = a_session(machine)
-    list(converge(first.resources, first.host, first.manifest))
-    first.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
-    return a_session(machine)
+    return a_homeserver(Machine(tmp_path))
 
 
 def the_machine(now: Session) -> Machine:
@@ -114,44 +110,6 @@ def test_a_renewal_is_served_by_what_is_on_the_disk_and_no_config_is_read(now: S
 
 def test_the_hook_goes_well_where_there_is_no_config(tmp_path: Path) -> None:
     assert certificates.run(Namespace(root=str(tmp_path), config=None, action="deploy", quiet=True)) == 0
-
-
-def words(**options: object) -> Namespace:
-    return Namespace(**{"json": False, "admin": False, "generate": True, "password_stdin": False} | options)
-
-
-def test_an_account_with_an_invented_password_is_told_by_its_file_where_no_person_watches(
-    now: Session, capsys: Captured
-) -> None:
-    assert user.added(now, words(name="bob")) == 0
-    out = capsys.readouterr().out
-    password = now.host.text("/etc/matrix-baremetal/secrets/passwords/bob") or ""
-    assert the_machine(now).passwords["bob"] == password.strip()
-    assert password.strip() not in out
-    assert "/etc/matrix-baremetal/secrets/passwords/bob" in out
-
-
-def test_an_account_that_exists_is_refused(now: Session) -> None:
-    user.added(now, words(name="bob"))
-    with pytest.raises(user.Exists, match="exists already"):
-        user.added(now, words(name="bob"))
-
-
-def test_accounts_are_listed_for_people_and_for_programs(now: Session, capsys: Captured) -> None:
-    user.added(now, words(name="bob", admin=True))
-    capsys.readouterr()
-    user.listed(now, words())
-    header, row = capsys.readouterr().out.splitlines()
-    assert header.split() == ["USER", "ROLE", "STATE", "SINCE"]
-    assert row.split()[:3] == ["@bob:example.org", "admin", "active"]
-    user.listed(now, words(json=True))
-    [shown] = json.loads(capsys.readouterr().out)["users"]
-    assert (shown["user"], shown["admin"]) == ("@bob:example.org", True)
-
-
-def test_who_is_not_answered_is_told_before_anything_is_asked(tmp_path: Path) -> None:
-    with pytest.raises(Error, match="does not answer"):
-        user.ready(a_session(Machine(tmp_path)))
 
 
 def test_the_first_administrator_of_an_install_is_made_once(now: Session) -> None:

@@ -32,7 +32,7 @@ LAYERS = (
     ("net", "shell", "signals"),
     ("first_config", "config_schema"),
     ("config", "versions"),
-    ("settings", "yamlfile", "shape", "nodes", "names"),
+    ("accounts_csv", "settings", "yamlfile", "shape", "nodes", "names"),
     ("log", "errors"),
 )
 # Each library has one importer: to move to another is a change of one file.
