@@ -19,7 +19,11 @@ LEFTOVERS = ("*.matrix-baremetal-new", ".*.before", ".*.building", ".*.building.
 
 def secrets() -> set[str]:
     """Every secret text of this machine; of the signing key the part that is secret, of private keys one line."""
-    found = {path.read_text().strip() for path in SECRETS.rglob("*") if path.is_file()}
+    files = [path for path in SECRETS.rglob("*") if path.is_file()]
+    found = {path.read_text().strip() for path in files if path.parent.name != "imports"}
+    for path in files:
+        if path.parent.name == "imports":
+            found |= {line.rpartition(",")[2] for line in path.read_text().splitlines()[1:]}
     key = Path("/var/lib/matrix-synapse/signing.key")
     if key.exists():
         found.add(key.read_text().split()[-1])

@@ -106,6 +106,11 @@ class Site:
         found["nginx workers"] = self.guest.run("pgrep -P $(cat /run/nginx.pid) | sort | tr '\\n' ' '").stdout
         return found
 
+    def sql(self, statement: str) -> str:
+        """What Synapse's own tables say."""
+        psql = ["runuser", "-u", "postgres", "--", "psql", "-XAtqd", "matrix-synapse"]
+        return self.guest.run(psql, input=statement).stdout.strip()
+
     def password(self, name: str) -> str:
         return self.guest.read(f"{SECRETS}/passwords/{name}").strip()
 

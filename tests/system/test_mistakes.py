@@ -29,6 +29,7 @@ CONFIGS = {
     "tab": ("server_name: {name}\nacme:\n\temail: a@b.org\n", "3:1: ", "tab"),
     "empty": ("", "1:1: ", ""),
     "name": ("server_name: 'https://{name}'\n", "1:14: ", ""),
+    "open": ("server_name: {name}\nregistration: open\n", "2:1: ", "use token, or add to synapse.settings"),
     "settings": ("server_name: {name}\nsynapse: {{settings: {{server_name: other.test}}}}\n", "2:", "server_name"),
 }
 

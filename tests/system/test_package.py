@@ -22,7 +22,6 @@ UNITS = (
     "matrix-baremetal-certificates.timer",
 )
 BUILD = "cd /srv/tree && dpkg-buildpackage -us -uc -b > /srv/build.log 2>&1"
-SHOWN = {"dns", "well-known", "ports", "config-schema"}
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
 # What bash would offer after these words.
 OFFERED = """
@@ -188,11 +187,14 @@ class TestInstalled:
     def test_completion_knows_the_commands_and_their_options(self, installed: Guest) -> None:
         commands = set(re.findall(r"^    ([a-z]+) ", usage(installed), re.MULTILINE))
         assert offered(installed, "") == commands
-        ways = [("user", "add"), ("user", "list"), *(("show", what) for what in SHOWN)]
-        for words in ((), *((command,) for command in commands - {"user"}), *ways):
+        actions = {
+            group: set(re.findall(r"^    ([a-z-]+) ", usage(installed, group), re.M))
+            for group in ("user", "token", "show")
+        }
+        assert all(offered(installed, group, "") == found for group, found in actions.items())
+        both = [(group, action) for group, found in actions.items() for action in found]
+        for words in ((), *((command,) for command in commands - set(actions)), *both):
             assert offered(installed, *words, "--") == told(installed, *words), words
-        assert offered(installed, "user", "") == {"add", "list"}
-        assert offered(installed, "show", "") == SHOWN
         assert offered(installed, "show", "well-known", "--for", "") == {"nginx", "apache", "caddy", "static"}
 
 

@@ -1,15 +1,16 @@
-"""Accounts: made from stdin or with an invented password, listed, logged in; no password where others can see it."""
+"""Accounts: made, listed, logged in, changed and closed; no password where others can see it."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+from typing import Any
 
 import pytest
 
 from tests.matrix import MatrixError
 from tests.system import invariants
-from tests.system.site import Site
+from tests.system.site import SECRETS, Site
 
 pytestmark = pytest.mark.lab
 PASSWORD = "correct horse ' \" $HOME {{7}} ünï"
@@ -39,6 +40,7 @@ def test_an_invented_password_is_kept_for_root(site: Site) -> None:
     done = site.mb("user", "add", "dave", "--generate", "--admin")
     password = site.password("dave")
     assert len(password) >= 16
+    assert site.sql("SELECT count(*) FROM access_tokens WHERE user_id LIKE '@dave:%';") == "0", "nobody is logged in"
     assert password not in done.stdout
     assert f"Made @dave:{site.server_name} (administrator)." in done.stdout
     dave = site.login("dave")
@@ -75,3 +77,81 @@ def test_accounts_are_listed(site: Site) -> None:
 def test_mistakes(standing: Site, words: list[str], input: str | None, status: int, says: str) -> None:
     done = standing.mb("user", "add", *words, status=status, input=input)
     assert says in done.stderr, done.stderr
+
+
+def shown(site: Site, name: str) -> Any:
+    """All that is known of somebody."""
+    return json.loads(site.mb("user", "show", name, "--json").stdout)
+
+
+def left(site: Site) -> None:
+    """Of the administrator that we were for a moment nothing is left."""
+    ours = "LIKE '@\\_matrix-baremetal.%'"
+    assert site.sql(f"SELECT count(*) FROM users WHERE name {ours};") == "0"
+    assert site.sql(f"SELECT count(*) FROM access_tokens WHERE user_id {ours};") == "0"
+
+
+def test_an_account_is_changed_and_closed(site: Site) -> None:
+    bob, name = site.login("bob"), f"@bob:{site.server_name}"
+    about = shown(site, name)
+    assert (about["user"], about["admin"], about["deactivated"], about["rooms"]) == (name, False, False, 1)
+    assert len(about["devices"]) >= 1
+    # Who is logged in stays so where that is said, and with the new password nobody is.
+    assert json.loads(site.mb("user", "passwd", "bob", "--generate", "--keep-devices", "--json").stdout) == {
+        "user": name,
+        "devices_logged_out": 0,
+        "password_file": f"{SECRETS}/passwords/bob",
+    }
+    bob.sync()
+    new = site.password("bob")
+    done = site.mb("user", "passwd", "bob", "--password-stdin", input=f"{PASSWORD}\n")
+    assert PASSWORD not in done.stdout + done.stderr
+    with pytest.raises(MatrixError, match="401"):
+        bob.sync()
+    with pytest.raises(MatrixError, match="403"):
+        site.login("bob", new)
+    bob = site.login("bob", PASSWORD)
+    # The administrators' interface is not for the outside, so it is asked from inside.
+    asked = ["curl", "-sS", "-o", "/dev/null", "-w", "%{http_code}", "-K", "-"]
+    asked += ["http://127.0.0.1:8008/_synapse/admin/v2/users"]
+    for words, code in (((), "200"), (("--revoke",), "403")):
+        site.mb("user", "admin", "bob", *words)
+        header = f'header = "Authorization: Bearer {bob.token}"\n'
+        assert site.guest.run(asked, input=header).stdout == code
+    assert "nobody said" in site.mb("user", "deactivate", "bob", status=2).stderr
+    site.mb("user", "deactivate", "bob", "--yes")
+    with pytest.raises(MatrixError, match="403"):
+        site.login("bob", PASSWORD)
+    assert shown(site, "bob")["deactivated"] is True
+    assert "exists already" in site.mb("user", "add", "bob", "--generate", status=1).stderr
+    assert f"did you mean {name}?" in site.mb("user", "show", "bobb", status=1).stderr
+    left(site)
+    invariants.findings(site)
+
+
+@pytest.mark.sampled(13)
+def test_fifty_people_are_imported(site: Site) -> None:
+    lines = [f"pupil{i},Pupil {i},pupil{i}@example.net,{'yes' if i == 7 else ''}," for i in range(50)]
+    head = "name,displayname,email,admin,password"
+    site.guest.write("/root/pupils.csv", "\n".join([head, *lines[:20], "Pupil 21,,,,", *lines[20:]]), 0o600)
+    refused = site.mb("user", "import", "/root/pupils.csv", status=2)
+    assert refused.stderr.startswith("/root/pupils.csv:22:1: name: ")
+    assert len(json.loads(site.mb("user", "list", "--json").stdout)["users"]) == 2
+    site.guest.write("/root/pupils.csv", "\n".join([head, *lines]), 0o600)
+    done = site.mb("user", "import", "/root/pupils.csv")
+    assert "Made 50 accounts in" in done.stdout
+    place = f"{SECRETS}/imports/pupils.csv"
+    assert f"Invented passwords: in {place}" in done.stdout
+    passwords = dict(line.split(",") for line in site.guest.read(place).splitlines()[1:])
+    assert len(set(passwords.values())) == len(passwords) == 50
+    assert not any(password in done.stdout for password in passwords.values())
+    assert site.login("pupil49", passwords["pupil49"]).user == f"@pupil49:{site.server_name}"
+    about = shown(site, "pupil7")
+    assert (about["admin"], about["displayname"], about["emails"]) == (True, "Pupil 7", ["pupil7@example.net"])
+    again = site.mb("user", "import", "/root/pupils.csv")
+    assert "Made 0 accounts" in again.stdout
+    assert "50 were there already." in again.stdout
+    site.guest.write("/root/zoe.csv", "name,email\nzoe,Pupil3@example.net\n", 0o600)
+    assert "belongs to @pupil3:" in site.mb("user", "import", "/root/zoe.csv", status=2).stderr
+    left(site)
+    invariants.findings(site)
