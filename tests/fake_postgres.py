@@ -32,7 +32,7 @@ class FakePostgres:
     """Roles with their comments, databases, and of Synapse's tables the accounts (name, whether an admin).
 
     `about` holds what else the admin API knows of an account; `access` our own tokens, each with its user and its
-    end; `forgotten` those that are logged out.
+    end; `passing` those users, `forgotten` the tokens that are logged out.
     """
 
     roles: dict[str, str] = field(default_factory=lambda: {"postgres": ""})
@@ -44,6 +44,7 @@ class FakePostgres:
     about: dict[str, dict[str, Any]] = field(default_factory=dict)
     registration_tokens: dict[str, dict[str, Any]] = field(default_factory=dict)
     access: dict[str, tuple[str, int]] = field(default_factory=dict, compare=False)
+    passing: set[str] = field(default_factory=set, compare=False)
     forgotten: set[str] = field(default_factory=set, compare=False)
 
     def psql(self, words: tuple[str, ...], sql: str) -> Result:
@@ -92,12 +93,16 @@ class FakePostgres:
         elif sql == matrix.SET_HASH:
             assert name in self.accounts
             self.hashes.setdefault(name, values["hash"])
-        elif sql == admin_api.OPEN:
-            assert int(values["id"]) < 0
+        elif sql == admin_api.CLEAR:
             self.access = {t: row for t, row in self.access.items() if row[1] >= int(values["now_ms"])}
+        elif sql == admin_api.ADD_TOKEN:
+            assert int(values["id"]) < 0
             self.access[values["token"]] = (name, int(values["until_ms"]))
-        elif sql == admin_api.CLOSE:
-            self.access = {token: row for token, row in self.access.items() if row[0] != name}
+        elif sql == admin_api.ADD_USER:
+            self.passing.add(name)
+        elif sql == admin_api.REMOVE_USERS:
+            good = {user for user, until in self.access.values() if until >= int(values["now_ms"])}
+            self.passing &= good - {name}
         elif sql == postgres.MAKE_DATABASE:
             assert values["owner"] in self.roles
             assert name not in self.bases

@@ -70,41 +70,44 @@ class AdminApi:
         self._user = f"{PASSING}{secrets.token_hex(8)}:{self._server_name}"
         self._token = secrets.token_urlsafe(32)
         self._opened = time.monotonic()
-        query(
-            self.host,
-            self._port,
-            OPEN,
-            database=self._database,
+        self._rows(CLEAR, now_ms=milliseconds(now))
+        # The token first: whoever has none any more is cleared away.
+        self._rows(
+            ADD_TOKEN,
             secret={"token": self._token},
-            name=self._user,
             # Synapse counts these in its memory, from 1 up.
             id=str(-1 - secrets.randbelow(1 << 62)),
-            now=str(int(now)),
-            now_ms=str(int(now * 1000)),
-            until_ms=str(int((now + LIFETIME) * 1000)),
+            name=self._user,
+            until_ms=milliseconds(now + LIFETIME),
         )
+        self._rows(ADD_USER, name=self._user, now=str(int(now)))
 
     def _close(self) -> None:
-        # Synapse forgets the token, which it would go on taking from its cache.
+        # Synapse takes the token out of its table, and out of its cache.
         self.host.net.ask("POST", PORT, "/_matrix/client/v3/logout", {}, token=self._token, timeout=10)
         # What can't be taken away now is of no use in two minutes; what went wrong before is what matters.
         with contextlib.suppress(Error):
-            query(self.host, self._port, CLOSE, database=self._database, name=self._user)
+            self._rows(REMOVE_USERS, name=self._user, now_ms=milliseconds(time.time()))
+
+    def _rows(self, sql: str, secret: dict[str, str] | None = None, **values: str) -> None:
+        query(self.host, self._port, sql, self._database, False, secret, **values)
 
 
-# Every column that is not named has a default. A support user is in no directory and in no count of active users.
-OPEN = f"""BEGIN;
-DELETE FROM access_tokens
-WHERE substr(user_id, 1, {len(PASSING)}) = '{PASSING}' AND valid_until_ms < :'now_ms';
-DELETE FROM users WHERE substr(name, 1, {len(PASSING)}) = '{PASSING}'
-AND NOT EXISTS (SELECT 1 FROM access_tokens WHERE user_id = users.name);
-INSERT INTO users (name, admin, user_type, creation_ts) VALUES (:'name', 1, 'support', :'now');
-INSERT INTO access_tokens (id, user_id, token, valid_until_ms) VALUES (:'id', :'name', :'token', :'until_ms');
-COMMIT;"""
-CLOSE = """BEGIN;
-DELETE FROM access_tokens WHERE user_id = :'name';
-DELETE FROM users WHERE name = :'name';
-COMMIT;"""
+def milliseconds(when: float) -> str:
+    """A moment as Synapse's tables have it."""
+    return str(int(when * 1000))
+
+
+# One statement each, as SQLite takes them, and good in this order whatever comes in between: a user without a token
+# is nobody, and so is a token without a user. Every column that is not named has a default. A support user is in no
+# directory and in no count of active users.
+CLEAR = f"""DELETE FROM access_tokens
+WHERE substr(user_id, 1, {len(PASSING)}) = '{PASSING}' AND valid_until_ms < :'now_ms';"""
+ADD_TOKEN = """INSERT INTO access_tokens (id, user_id, token, valid_until_ms)
+VALUES (:'id', :'name', :'token', :'until_ms');"""
+ADD_USER = """INSERT INTO users (name, admin, user_type, creation_ts) VALUES (:'name', 1, 'support', :'now');"""
+REMOVE_USERS = f"""DELETE FROM users WHERE name = :'name' OR (substr(name, 1, {len(PASSING)}) = '{PASSING}'
+AND name NOT IN (SELECT user_id FROM access_tokens WHERE valid_until_ms >= :'now_ms'));"""
 
 
 def of_user(user: str) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import sqlite3
 import time
 from pathlib import Path
 from typing import Any
@@ -122,18 +124,55 @@ def test_without_a_database_it_is_not_opened(host: FakeHost) -> None:
 
 
 def test_what_a_killed_run_left_is_cleared_once_it_is_of_no_use(host: FakeHost) -> None:
-    now = int(time.time() * 1000)
-    host.machine.postgres.access = {"old": (f"{PASSING}1:a", now - 1), "at work": (f"{PASSING}2:a", now + 60_000)}
+    tables, now = host.machine.postgres, int(time.time() * 1000)
+    old, working = f"{PASSING}1:example.org", f"{PASSING}2:example.org"
+    tables.access = {"old": (old, now - 1), "at work": (working, now + 60_000)}
+    tables.passing = {old, working}
     with opened(host):
-        assert len(host.machine.postgres.access) == 2
-    assert list(host.machine.postgres.access) == ["at work"]
+        assert len(tables.access) == 2
+    assert (list(tables.access), tables.passing) == (["at work"], {working})
+
+
+def test_without_an_answer_to_the_logout_the_token_has_no_user_and_is_of_no_use(host: FakeHost) -> None:
+    with opened(host):
+        host.machine.unit("matrix-synapse.service").active = False
+    assert len(host.machine.postgres.access) == 1
+    assert host.machine.postgres.passing == set()
 
 
 def test_only_names_that_nobody_can_register_are_cleared() -> None:
     assert PASSING.startswith("@_")
-    assert admin_api.OPEN.count(f"substr(user_id, 1, {len(PASSING)}) = '{PASSING}'") == 1
-    assert admin_api.OPEN.count(f"substr(name, 1, {len(PASSING)}) = '{PASSING}'") == 1
-    assert admin_api.OPEN.count("DELETE") == 2
+    assert f"substr(user_id, 1, {len(PASSING)}) = '{PASSING}'" in admin_api.CLEAR
+    assert f"substr(name, 1, {len(PASSING)}) = '{PASSING}'" in admin_api.REMOVE_USERS
+
+
+def test_each_statement_stands_alone_and_does_to_real_tables_what_it_says() -> None:
+    """On SQLite, which is at hand: the columns are those of Synapse's own schema."""
+    base = sqlite3.connect(":memory:", isolation_level=None)
+    base.execute(
+        "CREATE TABLE users (name TEXT, admin SMALLINT DEFAULT 0 NOT NULL, user_type TEXT, creation_ts BIGINT)"
+    )
+    base.execute("CREATE TABLE access_tokens (id BIGINT, user_id TEXT, token TEXT UNIQUE, valid_until_ms BIGINT)")
+    for number, (user, until) in enumerate((("@alice:a", None), (f"{PASSING}old:a", 5), (f"{PASSING}busy:a", 5000))):
+        base.execute("INSERT INTO users (name) VALUES (?)", [user])
+        base.execute("INSERT INTO access_tokens VALUES (?, ?, ?, ?)", [number, user, user, until])
+    values = {"id": "-7", "name": f"{PASSING}new:a", "token": "t", "now": "1", "now_ms": "1000", "until_ms": "2000"}
+
+    def does(sql: str) -> None:
+        base.execute(re.sub(r":'(\w+)'", r":\1", sql), values)
+
+    for sql in (admin_api.CLEAR, admin_api.ADD_TOKEN, admin_api.ADD_USER):
+        does(sql)
+    found = [row[0] for row in base.execute("SELECT user_id FROM access_tokens ORDER BY id")]
+    assert found == [f"{PASSING}new:a", "@alice:a", f"{PASSING}busy:a"]
+    assert list(base.execute("SELECT admin, user_type, creation_ts FROM users WHERE name LIKE '%new%'")) == [
+        (1, "support", 1)
+    ]
+    assert list(base.execute("SELECT typeof(id), typeof(valid_until_ms) FROM access_tokens WHERE token = 't'")) == [
+        ("integer", "integer")
+    ]
+    does(admin_api.REMOVE_USERS)
+    assert [row[0] for row in base.execute("SELECT name FROM users")] == ["@alice:a", f"{PASSING}busy:a"]
 
 
 def test_all_pages_of_an_answer_are_read(host: FakeHost) -> None:
