@@ -56,18 +56,19 @@ def create(now: Session, api: AdminApi, args: Namespace) -> None:
     rows = [("token", made["token"]), ("uses", spoken_uses(made)), ("until", spoken_time(made))]
     print(report.table(rows) if not args.quiet else made["token"])
     if not args.quiet:
-        print(LETTER.format(server_name=config.server_name, link=CLIENT, token=made["token"]))
+        print(report.wrapped(LETTER.format(server_name=config.server_name, link=CLIENT, token=made["token"])))
 
 
 LETTER = """
 What to send:
 
-  You are invited to {server_name}. In a browser, open {link}
-  press Edit beside the homeserver, type {server_name}, and give this token when it asks for one:
-  {token}
+  You are invited to {server_name}. In a browser, open
+  {link}
+  press Edit beside the homeserver, type {server_name},
+  and give this token when it asks for one: {token}
 
-The page is that of Element's makers; Element Desktop works without it. Element X can't make an account with a token,
-but it can log in to it afterwards."""
+The page is that of Element's makers; Element Desktop works without it.
+Element X can't make an account with a token, but it can log in to it afterwards."""
 
 
 def invented() -> str:

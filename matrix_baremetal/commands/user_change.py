@@ -89,10 +89,10 @@ def confirm(user: str, args: Namespace) -> None:
     more = ", and who joins its rooms later will not see what it wrote" if args.erase else ""
     question = (
         f"{user} will be logged out everywhere, leave all its rooms and lose its password and keys{more}.\n"
-        "Nobody can have this name again. Deactivate it? [y/N] "
+        "Nobody can have this name again. Deactivate it? [y/N]"
     )
     # Not input's own prompt, which goes to stdout, where --json has its document.
-    print(question, end="", file=sys.stderr, flush=True)
+    print(report.wrapped(question, 0, sys.stderr), end=" ", file=sys.stderr, flush=True)
     try:
         answer = input()
     except EOFError:
