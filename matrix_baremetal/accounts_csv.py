@@ -120,17 +120,17 @@ def _places(lines: list[str], line: int, delimiter: str) -> list[Place]:
 
 
 def _columns(header: tuple[list[str], list[Place]], problems: Problems) -> list[str]:
-    columns: list[str] = []
-    for cell, place in zip(*header, strict=True):
-        name = cell.strip().lower()
+    columns = [cell.strip().lower() for cell in header[0]]
+    if columns and "name" not in columns:
+        # Said alone: where the first line is not one of names, a password may stand in it.
+        problems.add(header[1][0], "the first line has no column name", f"it names columns: {', '.join(CHECKS)}")
+        return columns
+    for number, (name, place) in enumerate(zip(columns, header[1], strict=True)):
         if name not in CHECKS:
             hint = meant(name, CHECKS) or f"known are {', '.join(CHECKS)}"
             problems.add(place, f"there is no column {shown(name)}", hint)
-        elif name in columns:
+        elif name in columns[:number]:
             problems.add(place, f"the column {name} is there twice", "remove one of the two")
-        columns.append(name)
-    if header[0] and "name" not in columns:
-        problems.add(header[1][0], "the column name is missing", f"the first line names columns: {', '.join(CHECKS)}")
     return columns
 
 

@@ -12,7 +12,7 @@ from tests.system import invariants
 from tests.system.site import Site
 
 # All of it is Synapse and Python, the same on both releases.
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 PASSWORD = "a password of zoe's own"
 REFUSED = "Invalid registration token"
 

@@ -55,6 +55,7 @@ def test_a_password_is_taken_as_it_is_and_never_shown() -> None:
     assert "hun ter2" not in repr(bob)
     assert "hunter2" not in problems('name,password\nbob,"hunter2\n"\n')
     assert "hunter2" not in problems("name,password\nBob,hunter2\n")
+    assert "hunter2" not in problems("bob,Bob,,,hunter2\n"), "a file without its first line"
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,7 @@ def test_a_password_is_taken_as_it_is_and_never_shown() -> None:
     [
         ("", ":1:1: the file says nothing"),
         ("\n \n", ":1:1: the file says nothing"),
-        ("displayname\nBob\n", ":1:1: the column name is missing"),
+        ("displayname\nBob\n", ":1:1: the first line has no column name (it names columns: name, displayname,"),
         ("name,nmae,emial\nbob,,\n", ':1:6: there is no column "nmae" (did you mean name?)'),
         ("name,nmae,emial\nbob,,\n", ':1:11: there is no column "emial" (did you mean email?)'),
         ("name,colour\nbob,\n", "(known are name, displayname, email, admin, password)"),
