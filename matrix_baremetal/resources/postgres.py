@@ -113,7 +113,7 @@ def query(
     releases = [name for name in host.names("/usr/lib/postgresql") if name.isdigit()]
     program = f"/usr/lib/postgresql/{max(releases, key=int)}/bin/psql" if releases else "psql"
     psql = (program, "-XAtq", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-p", str(port), "-d", database, *variables)
-    settings = "".join(f"\\set {name} {quoted(value)}\n" for name, value in (secret or {}).items())
+    settings = "".join(f"\\set {name} {literal(value)}\n" for name, value in (secret or {}).items())
     try:
         result = host.run(*AS_POSTGRES, *psql, input=settings + sql, ok=(0, 2), timeout=60)
     except Failed as error:
@@ -125,7 +125,7 @@ def query(
     return [line.split("\x1f") for line in result.out.splitlines()]
 
 
-def quoted(value: str) -> str:
+def literal(value: str) -> str:
     """A value as psql's own commands take it, which know escapes inside of quotes."""
     return "'" + value.replace("\\", "\\\\").replace("'", "''") + "'"
 

@@ -14,7 +14,7 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources import admin_api
 from matrix_baremetal.resources.admin_api import LIFETIME, PASSING, AdminApi, Refusal, of_user, pages
-from matrix_baremetal.resources.postgres import quoted
+from matrix_baremetal.resources.postgres import literal
 from tests.fake_net import FakeNet
 from tests.fake_postgres import Base
 from tests.fakes import FakeHost, Machine
@@ -189,4 +189,4 @@ def test_a_user_is_one_part_of_a_path_whatever_is_in_the_name() -> None:
     ("value", "written"), [("$2b$12$a./", "'$2b$12$a./'"), ("it's", "'it''s'"), ("a\\b", "'a\\\\b'")]
 )
 def test_a_value_is_quoted_as_psql_reads_it(value: str, written: str) -> None:
-    assert quoted(value) == written
+    assert literal(value) == written
