@@ -94,14 +94,14 @@ class FakePostgres:
             assert name in self.accounts
             self.hashes.setdefault(name, values["hash"])
         elif sql == admin_api.CLEAR:
-            self.access = {t: row for t, row in self.access.items() if row[1] >= int(values["now_ms"])}
+            self.access = {t: row for t, row in self.access.items() if row[1] >= int(values["moment"])}
         elif sql == admin_api.ADD_TOKEN:
             assert int(values["id"]) < 0
-            self.access[values["token"]] = (name, int(values["until_ms"]))
+            self.access[values["token"]] = (name, int(values["until"]))
         elif sql == admin_api.ADD_USER:
             self.passing.add(name)
         elif sql == admin_api.REMOVE_USERS:
-            good = {user for user, until in self.access.values() if until >= int(values["now_ms"])}
+            good = {user for user, until in self.access.values() if until >= int(values["moment"])}
             self.passing &= good - {name}
         elif sql == postgres.MAKE_DATABASE:
             assert values["owner"] in self.roles

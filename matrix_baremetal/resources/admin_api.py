@@ -70,7 +70,7 @@ class AdminApi:
         self._user = f"{PASSING}{secrets.token_hex(8)}:{self._server_name}"
         self._token = secrets.token_urlsafe(32)
         self._opened = time.monotonic()
-        self._rows(CLEAR, now_ms=milliseconds(now))
+        self._rows(CLEAR, moment=milliseconds(now))
         # The token first: whoever has none any more is cleared away.
         self._rows(
             ADD_TOKEN,
@@ -78,7 +78,7 @@ class AdminApi:
             # Synapse counts these in its memory, from 1 up.
             id=str(-1 - secrets.randbelow(1 << 62)),
             name=self._user,
-            until_ms=milliseconds(now + LIFETIME),
+            until=milliseconds(now + LIFETIME),
         )
         self._rows(ADD_USER, name=self._user, now=str(int(now)))
 
@@ -87,7 +87,7 @@ class AdminApi:
         self.host.net.ask("POST", PORT, "/_matrix/client/v3/logout", {}, token=self._token, timeout=10)
         # What can't be taken away now is of no use in two minutes; what went wrong before is what matters.
         with contextlib.suppress(Error):
-            self._rows(REMOVE_USERS, name=self._user, now_ms=milliseconds(time.time()))
+            self._rows(REMOVE_USERS, name=self._user, moment=milliseconds(time.time()))
 
     def _rows(self, sql: str, secret: dict[str, str] | None = None, **values: str) -> None:
         query(self.host, self._port, sql, self._database, False, secret, **values)
@@ -102,12 +102,12 @@ def milliseconds(when: float) -> str:
 # is nobody, and so is a token without a user. Every column that is not named has a default. A support user is in no
 # directory and in no count of active users.
 CLEAR = f"""DELETE FROM access_tokens
-WHERE substr(user_id, 1, {len(PASSING)}) = '{PASSING}' AND valid_until_ms < :'now_ms';"""
+WHERE substr(user_id, 1, {len(PASSING)}) = '{PASSING}' AND valid_until_ms < :'moment';"""
 ADD_TOKEN = """INSERT INTO access_tokens (id, user_id, token, valid_until_ms)
-VALUES (:'id', :'name', :'token', :'until_ms');"""
+VALUES (:'id', :'name', :'token', :'until');"""
 ADD_USER = """INSERT INTO users (name, admin, user_type, creation_ts) VALUES (:'name', 1, 'support', :'now');"""
 REMOVE_USERS = f"""DELETE FROM users WHERE name = :'name' OR (substr(name, 1, {len(PASSING)}) = '{PASSING}'
-AND name NOT IN (SELECT user_id FROM access_tokens WHERE valid_until_ms >= :'now_ms'));"""
+AND name NOT IN (SELECT user_id FROM access_tokens WHERE valid_until_ms >= :'moment'));"""
 
 
 def of_user(user: str) -> str:

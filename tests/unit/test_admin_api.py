@@ -156,7 +156,7 @@ def test_each_statement_stands_alone_and_does_to_real_tables_what_it_says() -> N
     for number, (user, until) in enumerate((("@alice:a", None), (f"{PASSING}old:a", 5), (f"{PASSING}busy:a", 5000))):
         base.execute("INSERT INTO users (name) VALUES (?)", [user])
         base.execute("INSERT INTO access_tokens VALUES (?, ?, ?, ?)", [number, user, user, until])
-    values = {"id": "-7", "name": f"{PASSING}new:a", "token": "t", "now": "1", "now_ms": "1000", "until_ms": "2000"}
+    values = {"id": "-7", "name": f"{PASSING}new:a", "token": "t", "now": "1", "moment": "1000", "until": "2000"}
 
     def does(sql: str) -> None:
         base.execute(re.sub(r":'(\w+)'", r":\1", sql), values)
