@@ -7,7 +7,7 @@ import pytest
 from matrix_baremetal import components
 from matrix_baremetal.needs import Needs, Port
 from matrix_baremetal.ports import openings
-from matrix_baremetal.resources.matrix import PORT
+from matrix_baremetal.resources.admin_api import PORT
 from tests.fakes import a_site
 
 
