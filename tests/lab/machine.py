@@ -22,6 +22,9 @@ from .places import DISKS, PREFIX, RUN, read_json, write_json
 from .programs import Process, call, daemon, wait_for
 
 _CGROUPS = Path("/sys/fs/cgroup")
+# Where nspawn mounts a directory for a guest's sockets from systemd 256 on; one that was killed leaves it, and the
+# next one of that name refuses to start.
+_EXPORTED = Path("/run/systemd/nspawn/unix-export")
 _ENTER = ("-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w")
 # nspawn ends with 133 when the guest restarts itself.
 _SUPPLY = 'while "$@"; [ $? = 133 ]; do :; done'
@@ -262,6 +265,10 @@ def pull_plug(name: str) -> None:
     root = DISKS / name / "root"
     while mounted(root):
         call("umount", "--lazy", "--recursive", str(root))
+    exported = _EXPORTED / f"{PREFIX}-{name}"
+    if exported.exists():
+        call("umount", "--lazy", str(exported), check=False)
+        exported.rmdir()
     network.unplug(name)
     for group in groups:
         for path in (*sorted(group.rglob("*"), reverse=True), group) if group.exists() else ():

@@ -89,7 +89,7 @@ class Process:
     def kill(self) -> None:
         """End it at once and wait until it has: its sockets and mounts are free after this."""
         self.signal(signal.SIGKILL)
-        wait_for(lambda: not self.alive, f"the end of process {self.pid}", 10)
+        wait_for(lambda: not self.alive, f"the end of process {self.pid}", 60)
 
 
 def daemon(argv: Sequence[str], log: Path, env: Mapping[str, str] | None = None) -> Process:
