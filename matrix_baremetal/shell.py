@@ -6,10 +6,12 @@ machine in the process list, so a secret goes by `input` (or a file), never by `
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
+import threading
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -95,19 +97,43 @@ class Shell:
             "_bg_exc": False,
             "_internal_bufsize": 1024 * 1024,
             "_pass_fds": self.inherited,
-            "_timeout": timeout,
             "_in": input if input is not None else b"",
         }
         command = sh.Command(program)(*words, **options)
-        try:
+        with (
+            stopped_after(timeout, command.kill) as expired,
+            contextlib.suppress(sh.ErrorReturnCode, sh.SignalException),
+        ):
             command.wait()
-        except sh.TimeoutException:
+        if expired.is_set():
             name = os.path.basename(program)
-            raise TimedOut(f"{name} took longer than {timeout:.0f} s and was stopped", hint="run it again") from None
-        except (sh.ErrorReturnCode, sh.SignalException):
-            pass
+            raise TimedOut(f"{name} took longer than {timeout:.0f} s and was stopped", hint="run it again")
         code: int = command.exit_code
         return Result(128 - code if code < 0 else code, text(command.stdout), text(command.stderr))
+
+
+@contextlib.contextmanager
+def stopped_after(timeout: float | None, stop: Callable[[], None]) -> Iterator[threading.Event]:
+    """Stop something that lasts too long; the event says whether that was so.
+
+    sh's own timeout looks only ten times a second whether a program has ended, and most of ours end at once.
+    """
+    expired = threading.Event()
+
+    def expire() -> None:
+        expired.set()
+        with contextlib.suppress(OSError):
+            stop()
+
+    timer = None if timeout is None else threading.Timer(timeout, expire)
+    if timer is not None:
+        timer.daemon = True
+        timer.start()
+    try:
+        yield expired
+    finally:
+        if timer is not None:
+            timer.cancel()
 
 
 class TimedOut(Error):
