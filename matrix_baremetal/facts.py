@@ -1,14 +1,13 @@
-"""What this machine is. Read once from the host and handed to the site, so that components stay pure.
-
-The only importer of psutil.
-"""
+"""What this machine is. Read once from the host and handed to the site, so that components stay pure."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from dataclasses import dataclass, replace
 
+from matrix_baremetal import kernel
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import public
@@ -60,16 +59,14 @@ class Facts:
 
 def read(host: Host) -> Facts:
     """Look at the host. Writes nothing, and works in a folder too, where the machine is the one that looks."""
-    import psutil
-
     packages = installed(host)
     release = re.search(r'^VERSION_ID="?(\d+)', host.text("/etc/os-release") or "", re.MULTILINE)
     python = re.search(r"\d+\.\d+", host.target("/usr/bin/python3") or "")
     return Facts(
         release=int(release[1]) if release else 0,
         architecture=host.processor,
-        memory=psutil.virtual_memory().total,
-        processors=psutil.cpu_count() or 1,
+        memory=kernel.memory(),
+        processors=kernel.processors(),
         python=python[0] if python else "",
         nginx=numbers(packages.get("nginx", "")),
         ipv6=host.live and os.path.exists("/proc/net/if_inet6"),
@@ -87,46 +84,11 @@ def own_addresses(host: Host) -> list[str]:
 
 def addresses(host: Host) -> tuple[str, ...]:
     """This machine's addresses but those of its loopback or of one link; of IPv6 those that last."""
-    import ipaddress
-
     # The fifth column is made of IFA_F_*: 0x01 temporary (RFC 8981), 0x20 deprecated (linux/if_addr.h).
     rows = re.findall(r"^([0-9a-f]{32})(?: \S+){3} ([0-9a-f]+)", host.text("/proc/net/if_inet6") or "", re.MULTILINE)
     fleeting = {ipaddress.IPv6Address(int(digits, 16)) for digits, flags in rows if int(flags, 16) & 0x21}
     known = dict.fromkeys(ipaddress.ip_address(text) for text in own_addresses(host))
     return tuple(str(a) for a in known if not (a.is_loopback or a.is_link_local or a in fleeting))
-
-
-@dataclass(frozen=True)
-class Listener:
-    """A program that listens on a TCP port, and the systemd unit that it belongs to, as far as can be known."""
-
-    port: int
-    process: int | None
-    program: str
-    unit: str | None
-
-
-def listeners() -> tuple[Listener, ...]:
-    """Who listens on this machine now, each program and port once."""
-    import psutil
-
-    found = {}
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN:
-            pid = connection.pid
-            program = psutil.Process(pid).name() if pid and psutil.pid_exists(pid) else "another program"
-            found[connection.laddr.port, pid] = Listener(connection.laddr.port, pid, program, unit_of(pid))
-    return tuple(found.values())
-
-
-def unit_of(process: int | None) -> str | None:
-    """The systemd unit of a process, from its control group."""
-    try:
-        with open(f"/proc/{process}/cgroup") as file:
-            found = re.search(r"([^/\n]+\.(?:service|socket|scope))$", file.read(), re.MULTILINE)
-    except OSError:
-        return None
-    return found[1] if found else None
 
 
 def numbers(version: str) -> tuple[int, ...]:

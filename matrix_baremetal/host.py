@@ -37,11 +37,15 @@ class Node:
 
 @dataclass(frozen=True)
 class Space:
-    """What is free on a file system, told by its `device`: bytes, and files that may still be made."""
+    """What is free on a file system, told by its `device`: bytes, and files that may still be made; and what there
+    is of both in all.
+    """
 
     device: int
     size: int
     files: int
+    all_size: int = 0
+    all_files: int = 0
 
 
 class Host:
@@ -68,10 +72,16 @@ class Host:
         return os.uname().machine
 
     def space(self, path: str) -> Space:
-        """What is free where `path` is. A file system that keeps no count of files has room for any number."""
-        found = os.statvfs(self.path(path))
+        """The room where `path` is or will be. A file system that keeps no count of files has room for any number."""
+        place = self.path(path)
+        while not place.exists() and place != place.parent:
+            place = place.parent
+        found = os.statvfs(place)
         files = found.f_favail if found.f_files else sys.maxsize
-        return Space(self.path(path).stat().st_dev, found.f_bavail * found.f_frsize, files)
+        block = found.f_frsize
+        return Space(
+            place.stat().st_dev, found.f_bavail * block, files, found.f_blocks * block, found.f_files or sys.maxsize
+        )
 
     def path(self, path: str) -> Path:
         """Where `path` of this host is for us."""

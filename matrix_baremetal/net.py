@@ -1,4 +1,4 @@
-"""What we ask of the network: this machine's own homeserver, anybody's web server, and what a name resolves to.
+"""What we ask of the network: this machine's own homeserver, anybody's web server, the DNS, and who listens here.
 
 Kept apart from `host` so that start-up does not pay for http.client, and in one place so that a test can answer.
 """
@@ -8,7 +8,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from matrix_baremetal.kernel import Listener
+    from matrix_baremetal.nameservers import Lookup
+    from matrix_baremetal.web import Request, Response
 
 MOST_BYTES = 50 * 1024  # what Synapse reads of a well-known file
 
@@ -89,6 +94,24 @@ class Net:
         except OSError:
             return ()
         return tuple(sorted({str(row[4][0]) for row in found}, key=lambda address: (":" in address, address)))
+
+    def request(self, asked: Request) -> Response:
+        """Ask any web server, and look at its certificate; no answer is one too."""
+        from matrix_baremetal import web
+
+        return web.request(asked)
+
+    def lookup(self, name: str, kind: str) -> Lookup:
+        """The records of a name as the servers of its zone have them; `kind` is A, AAAA, CAA, CNAME, SRV."""
+        from matrix_baremetal import nameservers
+
+        return nameservers.lookup(name, kind)
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Who listens on this machine."""
+        from matrix_baremetal import kernel
+
+        return kernel.listeners()
 
 
 def public(addresses: Iterable[str]) -> tuple[str, ...]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matrix_baremetal.components.component import TLS
 from matrix_baremetal.errors import Error
-from matrix_baremetal.facts import Listener, listeners
 from matrix_baremetal.host import Host
+from matrix_baremetal.kernel import Listener
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.names import WITHOUT_CREDENTIALS
 from matrix_baremetal.needs import Needs, Port
@@ -71,7 +71,7 @@ def check(site: Site, needs: Needs, host: Host, manifest: Manifest) -> None:
             *permanence(site, host, manifest),
             *another(host),
             *postgres(site),
-            *ports(needs, listeners()),
+            *ports(needs, host.net.listeners()),
             *web_server(needs, host),
             *key_pair(site, needs, host),
             *dns_plugin(site, host),
@@ -142,7 +142,8 @@ def postgres(site: Site) -> Iterator[Obstacle]:
 def ports(needs: Needs, listening: Iterable[Listener]) -> Iterator[Obstacle]:
     """Nobody else listens where we are going to."""
     wanted = {port.number: port.unit for port in needs.of(Port)}
-    for listener in listening:
+    # Who listens at several addresses is in the way once.
+    for listener in dict.fromkeys(replace(each, address="") for each in listening):
         if listener.port in wanted and listener.unit != wanted[listener.port]:
             unit, process = listener.unit, f"process {listener.process}"
             by = f"{listener.program} ({process}{', ' + unit if unit else ''})"

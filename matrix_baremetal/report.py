@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import json as json_module
 import os
 import shutil
@@ -94,12 +93,10 @@ def details(change: Change, *, verbose: bool) -> Iterator[str]:
 
 def spelled(difference: Difference) -> Iterator[str]:
     """One difference: a unified diff where there are lines, else both values."""
-    before, after = difference.before, difference.after
-    if "\n" not in before + after:
-        yield f"{difference.field}: {before} → {after}" if before else f"{difference.field}: {after}"
+    if "\n" not in difference.before + difference.after:
+        yield from difference.lines
         return
-    lines = difflib.unified_diff(before.splitlines(), after.splitlines(), lineterm="", n=2)
-    for line in list(lines)[2:]:
+    for line in difference.lines:
         yield coloured(line, line[0]) if line[0] in "+-" else coloured(line, "dim")
 
 

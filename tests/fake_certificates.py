@@ -1,6 +1,6 @@
 """openssl and certbot, as far as we rely on them.
 
-What stands for a certificate is a JSON object, for a key a word that begins so.
+What stands for a certificate is a JSON object in PEM's armour, for a key a word that begins so.
 """
 
 from __future__ import annotations
@@ -8,6 +8,7 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
+import ssl
 import time
 from pathlib import Path
 from typing import Any
@@ -42,7 +43,8 @@ class FakeCertificates:
         self._pair(path, {"names": names, "key": "key", "chain": True}, 0, 1 << 32)
 
     def _pair(self, path: str, seen: dict[str, Any], begin: float, end: float) -> None:
-        self.put(f"{path}/fullchain.pem", json.dumps({**seen, "begin": begin, "end": end}))
+        text = json.dumps({**seen, "begin": begin, "end": end})
+        self.put(f"{path}/fullchain.pem", ssl.DER_cert_to_PEM_cert(text.encode()))
         self.put(f"{path}/privkey.pem", seen["key"], 0o600)
 
     def openssl(self, words: tuple[str, ...]) -> Result:
@@ -55,9 +57,8 @@ class FakeCertificates:
             text = self.at(words[words.index("-in") + 1]).read_text()
             return Result(0, public(text), "") if text.startswith("key") else Result(1, "", "Could not read key")
         try:
-            seen = json.loads(
-                self.at(words[-1] if words[0] == "verify" else words[words.index("-in") + 1]).read_text()
-            )
+            file = self.at(words[-1] if words[0] == "verify" else words[words.index("-in") + 1])
+            seen = json.loads(ssl.PEM_cert_to_DER_cert(file.read_text().strip()))
         except ValueError:
             return Result(1, "", "Could not read certificate")
         return verified(seen) if words[0] == "verify" else shown(seen)

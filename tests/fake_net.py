@@ -6,10 +6,23 @@ import hashlib
 import hmac
 from typing import Any
 
+from matrix_baremetal.kernel import Listener
+from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer, Net
+from matrix_baremetal.web import Request, Response
 from tests.fake_admin_api import FakeAdminApi
 from tests.fake_postgres import HASHED
 from tests.fake_programs import Programs
+
+# What a sound Synapse says to doctor on its own port.
+SOUND = {
+    ("GET", "/_synapse/admin/v1/server_version"): Answer(200, {"server_version": "1.163.2"}),
+    ("GET", "/_matrix/client/versions"): Answer(
+        200, {"unstable_features": {"org.matrix.simplified_msc3575": True}, "versions": ["v1.12"]}
+    ),
+    ("GET", "/_matrix/client/v3/login"): Answer(200, {"flows": [{"type": "m.login.password"}]}),
+    ("POST", "/_matrix/client/v3/register"): Answer(403, {"errcode": "M_FORBIDDEN", "error": "disabled"}),
+}
 
 
 class FakeNet(Net):
@@ -34,11 +47,13 @@ class FakeNet(Net):
         if port != 8008 or fresh or not unit.active:
             return Answer(0, {})
         if path.startswith("/_matrix/client/v3/directory/room/"):
-            if not machine.postgres_runs:
+            if not machine.postgres_runs or machine.internet.unready:
                 return Answer(500, {"errcode": "M_UNKNOWN", "error": "Internal server error"})
             return Answer(404, {"errcode": "M_NOT_FOUND", "error": "Room alias not found"})
         if path.startswith("/_matrix/client/v1/register/m.login.registration_token/validity"):
             return Answer(403 if machine.closed else 200, {"valid": False})
+        if (method, path) in SOUND:
+            return machine.internet.synapse.get(path, SOUND[method, path])
         if path != "/_synapse/admin/v1/register":
             return FakeAdminApi(machine).answer(method, path, body, token)
         if method == "GET":
@@ -68,3 +83,15 @@ class FakeNet(Net):
     def addresses(self, name: str) -> tuple[str, ...]:
         """What a name resolves to."""
         return () if name in self.machine.unresolved else self.machine.resolved.get(name, ("198.18.0.1",))
+
+    def request(self, asked: Request) -> Response:
+        """What a web server answers."""
+        return self.machine.internet.request(self.machine, asked)
+
+    def lookup(self, name: str, kind: str) -> Lookup:
+        """The records of a name."""
+        return self.machine.internet.lookup(name, kind)
+
+    def listeners(self) -> tuple[Listener, ...]:
+        """Who listens."""
+        return self.machine.internet.listeners(self.machine)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,34 +19,10 @@ from matrix_baremetal.resources.postgres import AS_POSTGRES
 from matrix_baremetal.shell import Result
 from tests.fake_certificates import FakeCertificates
 from tests.fake_postgres import FakePostgres
+from tests.fake_units import Unit
+from tests.fake_web import Internet
 
 GOOD = Result(0, "", "")
-
-
-@dataclass
-class Unit:
-    """A systemd unit; one that is `broken` does not start, one that is `outdated` wants a daemon-reload.
-
-    One that is `deaf` does not take up what it is told to reload, as nginx where a port is somebody else's.
-    """
-
-    active: bool = False
-    enabled: bool = False
-    invocation: int = 0
-    began: float = 0.0
-    outdated: bool = False
-    broken: bool = False
-    deaf: bool = False
-    reloads: int = 0
-
-    @property
-    def process(self) -> int:
-        """Its main process."""
-        return 100 * self.invocation
-
-    def start(self) -> None:
-        """A new process."""
-        self.active, self.invocation, self.began = True, self.invocation + 1, time.clock_gettime(time.CLOCK_MONOTONIC)
 
 
 @dataclass
@@ -59,7 +34,8 @@ class Programs(FakeCertificates):
     addresses of those that have others, `spare` the bytes that are free, in `spares` those of other file systems,
     `files` how many more files there may be, `offered` the DNS plugins of certbot that apt knows, `pages` what web
     servers of others answer to a URL. `refuses` is what the homeserver says to each change of an account, `closed`
-    whether it runs without registration.
+    whether it runs without registration. `failed` are other people's units that have, `unwritable` the places that
+    our service can't write, `synchronised` what timedatectl says.
     """
 
     root: Path
@@ -82,6 +58,11 @@ class Programs(FakeCertificates):
     offered: tuple[str, ...] = ("cloudflare", "rfc2136", "route53")
     says: dict[str, str] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
+    failed: list[str] = field(default_factory=list)
+    unwritable: set[str] = field(default_factory=set)
+    out_of_memory: str = ""
+    synchronised: str = "yes"
+    internet: Internet = field(default_factory=Internet)
 
     def program(self, argv: tuple[str, ...], input: str | None) -> Result:
         """Run one program of the model."""
@@ -97,7 +78,10 @@ class Programs(FakeCertificates):
             "systemctl": self._systemctl,
             "systemd-sysusers": self._systemd_sysusers,
             "systemd-run": self._systemd_run,
-            "journalctl": lambda words: Result(0, f"last words of {words[-1]}\n", ""),
+            "journalctl": self._journalctl,
+            "setpriv": lambda words: Result(int(words[-1] in self.unwritable), "", ""),
+            "systemd-detect-virt": lambda words: Result(1, "", ""),
+            "timedatectl": lambda words: Result(0, f"{self.synchronised}\n", ""),
             "sync": lambda words: GOOD,
             "nginx": self._nginx,
             "openssl": self.openssl,
@@ -146,6 +130,8 @@ class Programs(FakeCertificates):
     def _systemctl(self, words: tuple[str, ...]) -> Result:
         verb, name = words[0], words[-1]
         unit = self.unit(name)
+        if verb == "list-units":
+            return Result(0, "".join(f"{unit} loaded failed failed\n" for unit in self.failed), "")
         if verb == "show":
             return self._show(name, unit, words[1].removeprefix("--property=").split(","))
         if verb == "daemon-reload":
@@ -161,6 +147,10 @@ class Programs(FakeCertificates):
                 unit.start()
             unit.reloads += verb == "reload" and not unit.deaf
         return GOOD
+
+    def _journalctl(self, words: tuple[str, ...]) -> Result:
+        wanted = words[-1]
+        return Result(0, self.out_of_memory if "MESSAGE_ID" in wanted else f"last words of {wanted}\n", "")
 
     def _work(self, unit: Unit) -> None:
         """Write the processes below a unit's main one, as the kernel would: a new one for each reload taken up."""
@@ -180,6 +170,10 @@ class Programs(FakeCertificates):
             "ExecMainStartTimestampMonotonic": str(int(unit.began * 1e6)),
             "ActiveEnterTimestampMonotonic": str(int(unit.began * 1e6)),
             "MainPID": str(unit.process),
+            "SubState": "running" if unit.active else "dead",
+            "NRestarts": str(unit.restarts),
+            "Result": unit.result,
+            "ExecMainExitTimestamp": "",
             "MemoryCurrent": "1048576" if unit.active else "[not set]",
         }
         return Result(0, "".join(f"{key}={rows[key]}\n" for key in wanted), "")

@@ -7,6 +7,7 @@ killed before any of its operations. Nothing is patched: a `FakeHost` stands whe
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -68,6 +69,15 @@ class Machine(Programs):
         for package in ("python3-venv", *packages):
             self.install(package)
 
+    def addressed(self, *addresses: str) -> None:
+        """Have these addresses, as the kernel writes them below /proc/net."""
+        four = "".join(
+            f"        |-- {a}\n           /32 host LOCAL\n" for a in ("127.0.0.1", *addresses) if ":" not in a
+        )
+        six = (ipaddress.ip_address(a).exploded.replace(":", "") for a in ("::1", *addresses) if ":" in a)
+        self.put("/proc/net/fib_trie", four)
+        self.put("/proc/net/if_inet6", "".join(f"{digits} 02 40 00 80 eth0\n" for digits in six))
+
     def start(self, argv: tuple[str, ...], input: str | None, env: dict[str, str]) -> Result:
         """Start a program, and note it."""
         self.started.append(Started(argv, input, env))
@@ -81,6 +91,10 @@ class Machine(Programs):
         """The programs that were started and do more than look."""
         looks = (
             ("systemctl", "show"),
+            ("systemctl", "list-units"),
+            ("systemd-detect-virt",),
+            ("timedatectl", "show"),
+            ("setpriv", "--reuid=matrix-synapse"),
             ("openssl", "x509"),
             ("openssl", "pkey"),
             ("openssl", "verify"),
@@ -159,11 +173,10 @@ class FakeHost(Host):
         return self.machine.processor
 
     def space(self, path: str) -> Space:
-        """As the machine says."""
+        """As the machine says; each file system has 100 GiB and a million files in all."""
         size = self.machine.spares.get(path, self.machine.spare)
-        return Space(
-            1 + list(self.machine.spares).index(path) if path in self.machine.spares else 0, size, self.machine.files
-        )
+        device = 1 + list(self.machine.spares).index(path) if path in self.machine.spares else 0
+        return Space(device, size, self.machine.files, 100 << 30, 1_000_000)
 
     @property
     def live(self) -> bool:

@@ -5,14 +5,23 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from matrix_baremetal import preflight, report, session
+from matrix_baremetal.checks.certificates import Held
+from matrix_baremetal.checks.check import Check
 from matrix_baremetal.commands import apply, init
+from matrix_baremetal.commands.doctor import of
 from matrix_baremetal.components.users import account
 from matrix_baremetal.converge import ensure
+from matrix_baremetal.doctor import examine
 from matrix_baremetal.errors import DIFFERS, USAGE, Error
+from matrix_baremetal.findings import Finding
+from matrix_baremetal.findings_page import summary as summed_up
+from matrix_baremetal.findings_page import told
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.resources.matrix import Account
@@ -37,19 +46,22 @@ def run(args: Namespace) -> int:
         same_name(now, args)
         changes = apply.bring(now, json=args.json, quiet=args.quiet)
         passwords = administrators(now, args.admin)
+    found = examine(checks(now), now.host)
+    wrong = [finding for finding in found if finding.state in ("fail", "warn")]
     pending = [change for change in changes if change.outcome == "pending"]
     outcome = {
         "server_name": now.site.config.server_name,
         "homeserver": f"https://{now.site.config.hostname}",
         "administrators": passwords,
         "pending": [{"what": change.title, "reason": change.reason} for change in pending],
+        "findings": [asdict(finding) for finding in wrong],
         "seconds": round(time.monotonic() - began, 1),
     }
     if args.json:
         report.document(outcome)
     elif not args.quiet:
-        summary(now, outcome)
-    return DIFFERS if pending else 0
+        summary(now, outcome, found)
+    return DIFFERS if pending or any(finding.state == "fail" for finding in wrong) else 0
 
 
 def same_name(now: Session, args: Namespace) -> None:
@@ -71,8 +83,14 @@ def administrators(now: Session, name: str | None) -> dict[str, str]:
     return {a.user: a.password_file for a in accounts if a.invent and now.host.node(a.password_file)}
 
 
-def summary(now: Session, outcome: dict[str, Any]) -> None:
-    """The last page of an install: where it is, who may log in, what is left to do."""
+def checks(now: Session) -> tuple[Check, ...]:
+    """What is asked after an install: not what preflight has looked at, nor certificates, of which it has told."""
+    return tuple(check for check in of(now) if (check.depth or check.remote) and not isinstance(check, Held))
+
+
+def summary(now: Session, outcome: dict[str, Any], found: Sequence[Finding]) -> None:
+    """The last page of an install: where it is, who may log in, what is left to do, and what the doctor saw."""
+    wrong = [finding for finding in found if finding.state in ("fail", "warn")]
     state = "runs, but not all is in place yet," if outcome["pending"] else "is ready"
     print(f"\n{now.site.config.server_name} {state} after {outcome['seconds']:.0f} s.\n")
     rows = [("homeserver", outcome["homeserver"])]
@@ -82,4 +100,8 @@ def summary(now: Session, outcome: dict[str, Any]) -> None:
         rows += [("administrator", user), ("password", shown)]
     rows += [("pending", f"{row['what']}: {row['reason']}") for row in outcome["pending"]]
     rows += [("look at it", "matrix-baremetal status"), ("add people", "matrix-baremetal user add NAME")]
+    rows += [("doctor", summed_up(found))]
     print("\n".join("  " + line for line in report.table(rows).splitlines()))
+    if wrong:
+        print()
+        print("\n".join(line for finding in wrong for line in told(finding)).rstrip())

@@ -9,7 +9,7 @@ from dataclasses import asdict
 from matrix_baremetal import report, session, status
 from matrix_baremetal.errors import DIFFERS
 
-MARKS = {"active": "✓", "valid": "✓", "elsewhere": "✓", "self-signed": "✓"}
+MARKS = {"active": "✓", "valid": "✓", "elsewhere": "✓", "self-signed": "✓", "overdue": "!"}
 
 
 def run(args: Namespace) -> int:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from matrix_baremetal.checks import declared
+from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.base import Base
 from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
@@ -27,6 +29,13 @@ def resources(site: Site) -> tuple[Resource, ...]:
     """All that should be on the host of a site, in the order of making."""
     wanted = needs(site)
     return tuple(resource for part in parts(site) for resource in part.resources(wanted))
+
+
+def checks(site: Site) -> tuple[Check, ...]:
+    """All that doctor asks of a site: the machine and its names first, then what stands on them."""
+    wanted = needs(site)
+    free = declared.checks(resources(site), wanted)
+    return tuple(sorted((*free, *(c for part in parts(site) for c in part.checks(wanted))), key=lambda c: c.depth))
 
 
 def parts(site: Site) -> tuple[Component, ...]:

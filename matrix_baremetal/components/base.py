@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
+from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.machine import Addresses, Disk, Inodes, Killed, Memory, Right, Synchronised
+from matrix_baremetal.checks.names import Resolver
 from matrix_baremetal.components.component import ETC, SECRETS, STATE, TLS, Component
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.accounts import SystemUser
@@ -26,3 +30,12 @@ class Base(Component):
         yield Directory(TLS, 0o755)
         # It reads nothing that a restart would renew, and a restart of it is one of all its units.
         yield Service(TARGET)
+
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        for name, path in {"system": "/", "state": STATE}.items():
+            yield Disk(name, path)
+            yield Inodes(name, path)
+        yield from (Memory(), Killed(), Synchronised(), Addresses())
+        url = self.config.acme.url
+        yield Right(url)
+        yield Resolver(urlsplit(url).hostname or "")

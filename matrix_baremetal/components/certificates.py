@@ -6,9 +6,13 @@ The same timer takes up a pair of the operator's own when it has been replaced.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from urllib.parse import urlsplit
 
+from matrix_baremetal.checks import certificates as checks
+from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.names import Authorised
 from matrix_baremetal.components.component import SECRETS, TLS, Component, service_reads
-from matrix_baremetal.components.nginx import ACME, served, service
+from matrix_baremetal.components.nginx import ACME, key_pair, served, service
 from matrix_baremetal.config import DIRECTORIES, Acme
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.certificates import Certificate
@@ -52,6 +56,20 @@ class Certificates(Component):
             served=f"{TLS}/{domain}/current",
             elsewhere=needs.elsewhere(domain),
         )
+
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        acme, source, domains = self.config.acme, self.config.tls.mode, needs.domains()
+        for domain in domains:
+            place = f"{TLS}/{domain}/current"
+            pair = key_pair(self.config, domain, needs) if source == "files" else None
+            yield checks.Held(domain, place, source, pair, needs.elsewhere(domain))
+            yield checks.Chain(domain, place, source)
+            yield checks.Key(domain, place)
+        if source == "acme":
+            yield from (checks.Renewal(), checks.Hook(), checks.Account(acme.url))
+            # Let's Encrypt's identity in CAA records (letsencrypt.org/docs/caa); that of others is not known here.
+            if (urlsplit(acme.url).hostname or "").endswith(".letsencrypt.org"):
+                yield from (Authorised(domain, "letsencrypt.org") for domain in domains)
 
 
 def package(plugin: str) -> str:

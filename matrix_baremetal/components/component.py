@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
+from matrix_baremetal.checks.check import Check
 from matrix_baremetal.needs import Need, Needs
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
@@ -34,6 +35,10 @@ class Component(ABC):
     @abstractmethod
     def resources(self, needs: Needs) -> Iterator[Resource]:
         """What should be on the host, in the order of making; `needs` are those of all components."""
+
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        """What to ask of it beyond what its declarations are asked anyway (checks/declared.py), causes first."""
+        yield from ()
 
 
 def service_reads(unit: str) -> tuple[str, ...]:

@@ -10,7 +10,10 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
+from matrix_baremetal.checks import federation
+from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.component import STATE, Component
+from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.components.nginx import UNIT as NGINX
 from matrix_baremetal.components.synapse import passed_on
 from matrix_baremetal.needs import Document, Domain, Need, Needs, Port, VHost
@@ -42,6 +45,16 @@ class Delegation(Component):
         yield Directory(ROOT, 0o755)
         for name, document in self.documents().items():
             yield File(f"{ROOT}/{name}.json", json.dumps(document) + "\n")
+
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        name, source = self.config.server_name, self.config.tls.mode
+        if self.config.federation.found_by is not None:
+            # Who has an SRV record, or is asked on 8448, goes by the server name itself.
+            expected = self.documents().get("server", {}).get("m.server", name)
+            yield federation.Discovery(name, source, expected)
+            yield federation.Trusted(name, source)
+            yield federation.Speaks(name, source)
+            yield federation.Keys(name, source, CREDENTIALS["signing_key"])
 
     def documents(self) -> dict[str, dict[str, Any]]:
         """The documents by name."""

@@ -39,6 +39,8 @@ PRIVATE = (
     *("169.254.0.0/16", "192.88.99.0/24", "198.18.0.0/15", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),
     *("224.0.0.0/4", "::1/128", "fe80::/10", "fc00::/7", "2001:db8::/32", "ff00::/8", "fec0::/10"),
 )
+# Connections to the database that a process may open.
+POOL = 10
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -98,7 +100,7 @@ def database(site: Site) -> dict[str, Any]:
         "host": "/var/run/postgresql",
         "port": site.cluster.port,
         "cp_min": 5,
-        "cp_max": 10,
+        "cp_max": POOL,
     }
     return {"name": "psycopg2", "args": args}
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from matrix_baremetal.checks import names, tls, web
+from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.component import STATE, TLS, Component
 from matrix_baremetal.config import Config
-from matrix_baremetal.needs import Need, Needs, Port
+from matrix_baremetal.needs import Need, Needs, Port, Proxy
 from matrix_baremetal.resources.certificates import LIVE, lineage
 from matrix_baremetal.resources.files import Directory, TestedFile
 from matrix_baremetal.resources.key_pair import KeyPair
@@ -44,6 +46,29 @@ class Nginx(Component):
         yield Directory(ACME, 0o755)
         yield TestedFile(CONFIG, self._config(needs), test=TEST)
         yield service(needs.domains())
+
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        tls_mode = self.config.tls.mode
+        for domain in needs.domains():
+            # Where another web server may answer in place of ours, its address is as good.
+            here = needs.elsewhere(domain) is None
+            yield from (names.Leads(domain, family, here) for family in ("a", "aaaa"))
+            yield names.Alias(domain)
+        yield web.Server(self.config.hostname)
+        for domain in needs.domains():
+            yield web.Redirects(domain)
+            if tls_mode == "acme" and self.config.acme.challenge == "http-01":
+                yield web.Challenge(domain)
+            yield from (web.Reached(domain, family=family) for family in ("ipv4", "ipv6"))
+        for vhost in needs.vhosts():
+            yield tls.Served(vhost.domain, vhost.port, f"{TLS}/{vhost.domain}/current", tls_mode)
+            yield from (kind(vhost.domain, vhost.port) for kind in (web.Answers, web.Headers, web.Http2))
+            yield from (kind(vhost.domain, vhost.port) for kind in (web.Closed, web.Around))
+            for place in vhost.locations:
+                if isinstance(place, Proxy) and "/_matrix" in place.paths:
+                    yield web.Unchanged(vhost.domain, vhost.port, self.config.server_name)
+                    if place.body_size is not None:
+                        yield web.Upload(vhost.domain, vhost.port, place.body_size)
 
     def _config(self, needs: Needs) -> str:
         facts = self.site.facts

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from matrix_baremetal.checks import database, machine
+from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.declared import Inside
 from matrix_baremetal.components.component import Component
+from matrix_baremetal.components.homeserver_yaml import POOL
 from matrix_baremetal.needs import Database as DatabaseNeed
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.files import File
@@ -33,6 +37,23 @@ class Postgres(Component):
         for need in needs.of(DatabaseNeed):
             yield Role(need.name, port=cluster.port)
             yield Database(need.name, owner=need.name, port=cluster.port)
+
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        cluster = self.site.cluster
+        port, path = cluster.port, f"/var/lib/postgresql/{cluster.version}/{cluster.name}"
+        yield machine.Disk("database", path)
+        yield machine.Inodes("database", path)
+        yield database.Reachable(port, cluster.unit)
+        yield Inside(port, "set listen_addresses to localhost in Postgres's configuration, then restart it")
+        declared = tuple(r for r in self.resources(needs) if isinstance(r, Role | Database))
+        yield database.Declared(port, declared)
+        yield database.Version(port, self.site.versions.synapse.postgres)
+        yield database.Settings(port)
+        names = tuple(need.name for need in needs.of(DatabaseNeed))
+        yield database.Connections(port, names, POOL)
+        for name in names:
+            yield database.Writable(port, name)
+            yield database.Size(port, name, path)
 
 
 def settings(memory: int) -> str:

@@ -7,6 +7,9 @@ import hashlib
 import secrets
 from collections.abc import Iterator
 
+from matrix_baremetal.checks import database, homeserver
+from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.machine import Disk, Inodes
 from matrix_baremetal.components.component import SECRETS, Component, service_reads
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, homeserver_yaml, log_yaml, upload_size
 from matrix_baremetal.config import Config
@@ -64,6 +67,22 @@ class Synapse(Component):
         )
         yield Service(UNIT, reads=(*read, f"{self._virtualenv.path}/complete.json"))
         yield Homeserver(self.config.server_name, unit=UNIT)
+
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        versions, media = self.site.versions.synapse, f"{DATA}/media"
+        yield homeserver.Ready(Homeserver(self.config.server_name, unit=UNIT))
+        yield homeserver.Version(versions.version, versions.minimum)
+        yield Disk("media", media)
+        yield Inodes("media", media)
+        yield homeserver.Media(media, USER)
+        yield homeserver.SigningKey(CREDENTIALS["signing_key"])
+        yield homeserver.Secrets(tuple(path for name, path in CREDENTIALS.items() if name != "signing_key"))
+        yield homeserver.Registration()
+        yield homeserver.Clients()
+        if self.config.database == "postgres":
+            yield database.Updates(self.site.cluster.port, USER)
+            if self.config.federation.enabled:
+                yield database.Destinations(self.site.cluster.port, USER)
 
     def _directories(self) -> Iterator[Resource]:
         yield Directory(ETC, 0o755)

@@ -91,6 +91,10 @@ WHERE relkind IN ('r', 'p', 'v', 'm', 'S') AND nspname NOT IN ('pg_catalog', 'in
 AND nspname NOT LIKE 'pg\\_toast%';"""
 
 
+# Seconds: how long a connection may take. A Postgres that is stopped in its tracks accepts one and says nothing.
+CONNECT = 2
+
+
 def query(
     host: Host,
     port: int,
@@ -98,6 +102,7 @@ def query(
     database: str = "postgres",
     must: bool = False,
     secret: Mapping[str, str] | None = None,
+    timeout: float = 60,
     **values: str,
 ) -> Rows:
     """The rows that a statement gives, run as the superuser; none where the cluster or the table is not there yet.
@@ -115,7 +120,8 @@ def query(
     psql = (program, "-XAtq", "-F", "\x1f", "-v", "ON_ERROR_STOP=1", "-p", str(port), "-d", database, *variables)
     settings = "".join(f"\\set {name} {literal(value)}\n" for name, value in (secret or {}).items())
     try:
-        result = host.run(*AS_POSTGRES, *psql, input=settings + sql, ok=(0, 2), timeout=60)
+        env = {"PGCONNECT_TIMEOUT": str(CONNECT)}
+        result = host.run(*AS_POSTGRES, *psql, input=settings + sql, env=env, ok=(0, 2), timeout=timeout)
     except Failed as error:
         if sql.startswith("SELECT") and "does not exist" in error.result.err:
             return []

@@ -23,6 +23,16 @@ class Difference:
     before: str
     after: str
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """In words: both values, or a unified diff where they have lines."""
+        if "\n" not in self.before + self.after:
+            return (f"{self.field}: {self.before} → {self.after}" if self.before else f"{self.field}: {self.after}",)
+        import difflib
+
+        texts = self.before.splitlines(), self.after.splitlines()
+        return tuple(difflib.unified_diff(*texts, lineterm="", n=2))[2:]
+
 
 @dataclass(frozen=True)
 class Resource(ABC):

@@ -15,7 +15,7 @@ examples:
   matrix-baremetal token create            invites somebody to make an account
 
 exit status: 0 done; 1 failed; 2 wrong usage or config;
-             3 plan has changes, something is pending, or status found a fault
+             3 plan has changes, something is pending, or status or doctor found a fault
 """
 
 

@@ -1,4 +1,4 @@
-"""The words of the commands that look at a homeserver: status, show."""
+"""The words of the commands that look at a homeserver: status, doctor, show."""
 
 from __future__ import annotations
 
@@ -10,11 +10,21 @@ SHOW = """\
   matrix-baremetal show ports"""
 SCHEMA = "  matrix-baremetal show config-schema > /etc/matrix-baremetal/config.schema.json"
 
+DOCTOR_EXAMPLE = """\
+  matrix-baremetal doctor
+  matrix-baremetal doctor dns certificates       only those whose ids begin so
+  matrix-baremetal doctor --list                 what is asked, and under which id"""
+
 
 def add(commands: Commands) -> None:
     """They change nothing."""
     help = "units, versions, memory, certificates and disk at a glance"
     command(commands, "status", help, "  matrix-baremetal status --json")
+    words = command(commands, "doctor", "every check, worst first, each with what to do next", DOCTOR_EXAMPLE)
+    words.add_argument(
+        "ids", metavar="ID", nargs="*", help="only this check, or all whose ids begin with ID and a dot"
+    )
+    words.add_argument("--list", action="store_true", help="list the checks, and ask none")
     help = "what to tell a DNS provider, another web server, a router, an editor"
     ways = actions(command(commands, "show", help, SHOW))
     words = command(ways, "dns", "the DNS records to make", "  matrix-baremetal show dns --zone")

@@ -4,8 +4,8 @@
 Authoritative for every name below .test and for each name that the zone file holds; all else is forwarded as raw
 bytes to the upstream resolver. (dnsmasq drops the upstream's empty AAAA answers here, which stalls package installs.)
 The zone file is `{"name": {"a": ["10.0.0.1"], "aaaa": […], "srv": [[priority, weight, port, target]], "txt": […],
-"cname": "name"}}`, read again whenever it changes; a null instead of records says that the name does not exist, and
-{"forward": "10.0.0.53"} that another server has the zone of that name.
+"caa": ["letsencrypt.org"], "cname": "name"}}`, read again when it changes; a null instead of records says that the
+name does not exist, and {"forward": "10.0.0.53"} that another server has the zone of that name.
 
 It listens in the namespace NETNS, but asks upstream from where it was started: there this machine's own resolver
 works even if it listens on loopback only.
@@ -24,7 +24,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-A, CNAME, SOA, TXT, AAAA, SRV, ANY = 1, 5, 6, 16, 28, 33, 255
+A, NS, CNAME, SOA, TXT, AAAA, SRV, ANY, CAA = 1, 2, 5, 6, 16, 28, 33, 255, 257
 NOERROR, SERVFAIL, NXDOMAIN = 0, 2, 3
 TTL = 2
 Zone = dict[str, dict[str, Any] | None]
@@ -60,6 +60,9 @@ def records(name: str, held: dict[str, Any], kind: int) -> list[bytes]:
         texts = [text.encode() for text in held.get("txt", ())]
         parts = [[text[i : i + 255] for i in range(0, len(text), 255)] or [b""] for text in texts]
         return [record(name, TXT, b"".join(bytes([len(p)]) + p for p in split)) for split in parts]
+    if kind == CAA:
+        # Flags, the length of the tag, the tag, the value (RFC 8659 §4.1).
+        return [record(name, CAA, b"\0\5issue" + issuer.encode()) for issuer in held.get("caa", ())]
     if kind == ANY:
         return [answer for each in (A, AAAA, SRV, TXT) for answer in records(name, held, each)]
     return []
@@ -109,6 +112,8 @@ def answer(zone: Zone, message: bytes) -> bytes | None:
     soa = record("test", SOA, encoded("ns.test") + encoded("hostmaster.test") + numbers)
     if name == "test" and kind in (SOA, ANY):
         answers.append(soa)
+    if name == "test" and kind == NS:
+        answers.append(record("test", NS, encoded("ns.test")))
     status = NXDOMAIN if held is None else NOERROR
     authority = b"" if answers else soa
     # Ours is authoritative and recursion is available; the query's own RD bit is kept.

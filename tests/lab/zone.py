@@ -45,6 +45,7 @@ class Dns:
         aaaa: Sequence[str] = (),
         srv: Sequence[tuple[int, int, int, str]] = (),
         txt: Sequence[str] = (),
+        caa: Sequence[str] = (),
         cname: str | None = None,
         forward: str | None = None,
     ) -> None:
@@ -52,6 +53,7 @@ class Dns:
         server that is asked for it and all below it.
         """
         held: dict[str, Any] = {"a": [*a], "aaaa": [*aaaa], "srv": [list(s) for s in srv], "txt": [*txt]}
+        held |= {"caa": [*caa]} if caa else {}
         if cname is not None:
             held = {"cname": cname}
         if forward is not None:

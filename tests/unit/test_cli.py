@@ -20,7 +20,7 @@ from matrix_baremetal.words import parser
 
 USER = ("user", *(f"user {action}" for action in ("list", "add", "show", "passwd", "admin", "deactivate", "import")))
 TOKEN = ("token", "token create", "token list", "token revoke")
-COMMANDS = ("init", "install", "plan", "apply", "render", "status", *USER, *TOKEN)
+COMMANDS = ("init", "install", "plan", "apply", "render", "status", "doctor", *USER, *TOKEN)
 SHOW = ("show", "show dns", "show well-known", "show ports", "show config-schema")
 Captured = pytest.CaptureFixture[str]
 

@@ -21,15 +21,18 @@ MODULES = {
 LAYERS = (
     ("cli",),
     ("words", "commands"),
-    ("report", "status", "preflight", "session"),
+    ("findings_page",),
+    ("report", "status", "doctor", "preflight", "session"),
     ("dns_records", "ports", "well_known"),
     ("components",),
+    ("checks",),
     ("templates", "site", "needs", "facts"),
     ("converge", "manifest"),
     ("resources",),
     ("lock",),
     ("host",),
     ("net", "shell", "signals"),
+    ("web", "nameservers", "kernel", "federation", "findings"),
     ("first_config", "config_schema"),
     ("config", "versions"),
     ("accounts_csv", "settings", "yamlfile", "shape", "nodes", "names"),
@@ -38,13 +41,16 @@ LAYERS = (
 # Each library has one importer: to move to another is a change of one file.
 IMPORTERS = {
     "sh": {"shell"},
-    "psutil": {"facts"},
+    "psutil": {"kernel"},
+    "dns": {"nameservers"},
+    "cryptography": {"federation"},
     "jinja2": {"templates"},
     "yaml": {"yamlfile"},
     "rich": {"report"},
     "argparse": {"cli", "words", "commands"},
     "subprocess": set[str](),
-    "socket": {"net", "commands"},
+    "socket": {"net", "commands", "web", "nameservers"},
+    "ssl": {"web", "checks"},
     "zipfile": {"resources"},
     "fcntl": {"lock"},
 }
@@ -92,7 +98,7 @@ def test_every_library_that_is_imported_is_known_here() -> None:
 
 def test_components_and_the_site_never_start_a_program_nor_touch_a_file() -> None:
     for module, path in MODULES.items():
-        if module.partition(".")[0] in ("components", "site", "needs", "templates"):
+        if module.partition(".")[0] in ("components", "site", "needs", "templates", "federation"):
             names = {name.partition(".")[0] for name in imported(path)}
             assert not names & {"os", "shutil", "subprocess", "socket", "pathlib", "tempfile"}, module
             assert "matrix_baremetal.host" not in set(imported(path)), module
@@ -102,3 +108,9 @@ def test_the_loop_knows_no_kind_of_resource_and_no_component() -> None:
     for module in ("converge", "manifest"):
         for name in imported(MODULES[module]):
             assert not re.match(r"matrix_baremetal\.(components|resources\.(?!resource$))", name), name
+
+
+def test_the_doctor_knows_no_kind_of_check_and_no_component() -> None:
+    for module in ("doctor", "findings", "findings_page"):
+        for name in imported(MODULES[module]):
+            assert not re.match(r"matrix_baremetal\.(components|resources|checks\.(?!check$))", name), name

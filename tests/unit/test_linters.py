@@ -122,7 +122,7 @@ INHERITED = {
     "stale_after",
     "staled",
 }
-INHERITED |= {"digest", "wanted", "needs", "resources", "reads", "undoable", "error"}
+INHERITED |= {"digest", "wanted", "needs", "resources", "reads", "undoable", "error", "checks", "look", "after"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -8,7 +8,8 @@ import pytest
 
 from matrix_baremetal import preflight
 from matrix_baremetal.components.nginx import CONFIG
-from matrix_baremetal.facts import Cluster, Listener
+from matrix_baremetal.facts import Cluster
+from matrix_baremetal.kernel import Listener
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.preflight import Obstacle, Refused
 from matrix_baremetal.resources.matrix import HomeserverConfig

@@ -12,7 +12,7 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.resources import services
 from matrix_baremetal.resources.services import Service
-from tests.fake_programs import Unit
+from tests.fake_units import Unit
 from tests.fakes import FakeHost, Machine
 
 UNIT = "matrix-synapse.service"

@@ -1,0 +1,222 @@
+"""The local Postgres: does it answer, is our database as Synapse needs it, and has it room for all connections."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short
+from matrix_baremetal.errors import Error
+from matrix_baremetal.findings import Finding
+from matrix_baremetal.host import Host
+from matrix_baremetal.resources.postgres import Rows, query
+from matrix_baremetal.resources.resource import Resource
+
+REACHABLE = "database.reachable"
+MB = 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Reachable(Check):
+    """Whether Postgres takes connections; all other checks of it come after this one."""
+
+    form = REACHABLE
+    asks = "Postgres takes connections"
+
+    port: int
+    unit: str
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        return (f"units.{short(self.unit)}",)
+
+    def look(self, host: Host) -> Finding:
+        try:
+            query(host, self.port, "SELECT 1;", must=True, timeout=PATIENCE)
+        except Error as error:
+            lines = (*error.message.splitlines(), *last_lines(host, self.unit))
+            words = f"Postgres does not answer on port {self.port}"
+            return self.failed(words, *lines, next=f"systemctl restart {self.unit}")
+        return self.fine(f"Postgres answers on port {self.port}")
+
+
+@dataclass(frozen=True)
+class Asks(Check):
+    """A check that asks Postgres something."""
+
+    port: int
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        return (REACHABLE,)
+
+    def rows(self, host: Host, sql: str, database: str = "postgres", **values: str) -> Rows:
+        """The rows that a statement gives."""
+        return query(host, self.port, sql, database, True, None, PATIENCE, **values)
+
+
+@dataclass(frozen=True)
+class Declared(Asks):
+    """Roles and databases against their declarations: owner, UTF-8, and the collation C that Synapse insists on."""
+
+    form = "database.collation"
+    asks = "our role and database are there, with UTF-8, the collation C and the right owner"
+
+    resources: tuple[Resource, ...] = field(default=(), repr=False)
+
+    def look(self, host: Host) -> Finding:
+        rows: list[str] = []
+        for wanted in self.resources:
+            found = wanted.find(host)
+            if found is None:
+                rows.append(f"{wanted.title} is not there")
+            elif found != wanted:
+                rows += [f"{wanted.title}: {line}" for d in wanted.differences(found) for line in d.lines]
+        if not rows:
+            return self.fine("the database has UTF-8, the collation C and the right owner")
+        return self.failed("the database is not as Synapse needs it", *rows, next="matrix-baremetal plan")
+
+
+@dataclass(frozen=True)
+class Version(Asks):
+    """Whether the Postgres that runs is one that Synapse speaks to."""
+
+    form = "database.version"
+    asks = "the Postgres that runs is new enough for Synapse"
+
+    least: int = 0
+
+    def look(self, host: Host) -> Finding:
+        rows = self.rows(host, VERSION)
+        runs = int(rows[0][0]) // 10000 if rows else 0
+        if runs < self.least:
+            message = f"Postgres {runs} runs, and Synapse needs {self.least}"
+            return self.failed(message, next="pg_lsclusters; pg_upgradecluster --help")
+        return self.fine(f"Postgres {runs} runs")
+
+
+@dataclass(frozen=True)
+class Connections(Asks):
+    """Whether all that Synapse may open fit beside what others have open."""
+
+    form = "database.connections"
+    asks = "Postgres has room for all connections that Synapse may open"
+
+    names: tuple[str, ...] = ()
+    pool: int = 0
+
+    def look(self, host: Host) -> Finding:
+        rows = self.rows(host, CONNECTIONS, names=",".join(self.names))
+        if not rows:
+            return self.skipped("Postgres does not say how many connections there are")
+        used, others, most, reserved = map(int, rows[0])
+        seen = f"{used} of {most} connections are in use, {others} of them by others; Synapse may open {self.pool}"
+        cure = "raise max_connections in Postgres's configuration, then restart it"
+        if used >= most - reserved:
+            return self.failed(f"Postgres is out of connections: {seen}", next=cure)
+        if others + self.pool > most - reserved:
+            return self.warned(f"Postgres may run out of connections: {seen}", next=cure)
+        return self.fine(seen)
+
+
+@dataclass(frozen=True)
+class Writable(Asks):
+    """Whether the database takes changes."""
+
+    form = "database.writable.{0.name}"
+    asks = "the database takes changes"
+
+    name: str = ""
+
+    def look(self, host: Host) -> Finding:
+        rows = self.rows(host, WRITABLE, database=self.name)
+        if rows == [["f", "off"]]:
+            return self.fine("the database takes changes")
+        if not rows:
+            return self.failed(f"there is no database {self.name}", next="matrix-baremetal apply")
+        why = "it is a standby" if rows[0][0] == "t" else "default_transaction_read_only is on"
+        cure = f'ALTER DATABASE "{self.name}" RESET default_transaction_read_only, or the same in postgresql.conf'
+        return self.failed(f"the database is read-only: {why}", next=cure)
+
+
+@dataclass(frozen=True)
+class Settings(Asks):
+    """Lines of Postgres's configuration that it can't take: the next start would fail on them."""
+
+    form = "database.settings"
+    asks = "Postgres accepts every line of its configuration"
+
+    def look(self, host: Host) -> Finding:
+        rows = self.rows(host, SETTINGS)
+        if not rows:
+            return self.fine("Postgres accepts its configuration")
+        lines = [f"{file}:{line}: {name}: {error}" for file, line, name, error in rows]
+        return self.failed("Postgres does not accept its configuration", *lines, next=f"edit {rows[0][0]}")
+
+
+@dataclass(frozen=True)
+class Size(Asks):
+    """How large the database is, beside what is free for it."""
+
+    form = "database.size.{0.name}"
+    asks = "the disk can take the database once more, as a vacuum or a dump needs"
+
+    name: str = ""
+    path: str = ""
+
+    def look(self, host: Host) -> Finding:
+        rows = self.rows(host, SIZE, name=self.name)
+        if not rows:
+            return self.skipped(f"there is no database {self.name}")
+        size, free = int(rows[0][0]), host.space(self.path).size
+        seen = f"the database takes {size // MB} MB, and {free // MB} MB are free for it"
+        if free < size:
+            return self.warned(
+                f"{seen}: a dump or a full vacuum would not fit", next="make room, or use a larger disk"
+            )
+        return self.fine(seen)
+
+
+@dataclass(frozen=True)
+class Updates(Asks):
+    """Work that Synapse does on its tables after an upgrade: the server may be slow until then."""
+
+    form = "synapse.background-updates"
+    asks = "Synapse still works on its tables after an upgrade"
+
+    name: str = ""
+
+    def look(self, host: Host) -> Finding:
+        names = [row[0] for row in self.rows(host, UPDATES, database=self.name)]
+        if not names:
+            return self.fine("no background updates are left to do")
+        count = "1 background update is" if len(names) == 1 else f"{len(names)} background updates are"
+        return self.told(f"{count} under way, and the server may be slow until they are done", *names)
+
+
+@dataclass(frozen=True)
+class Destinations(Asks):
+    """How many other servers can't be reached now: some always can't, all of them is a sign."""
+
+    form = "federation.destinations"
+    asks = "other servers can be reached, in numbers"
+
+    name: str = ""
+
+    def look(self, host: Host) -> Finding:
+        rows = self.rows(host, DESTINATIONS, database=self.name)
+        all_of_them, failing = map(int, rows[0]) if rows else (0, 0)
+        seen = f"{failing} of {all_of_them} other servers can't be reached"
+        if failing > 4 and failing == all_of_them:
+            return self.warned(seen, next="journalctl -u matrix-synapse | grep -i federation")
+        return self.told(seen) if failing else self.fine(seen)
+
+
+VERSION = "SELECT current_setting('server_version_num');"
+CONNECTIONS = """SELECT count(*), count(*) FILTER (WHERE datname <> ALL (string_to_array(:'names', ','))),
+current_setting('max_connections'), current_setting('superuser_reserved_connections')
+FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid();"""
+WRITABLE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');"
+SETTINGS = "SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE error IS NOT NULL;"
+SIZE = "SELECT pg_database_size(oid) FROM pg_database WHERE datname = :'name';"
+UPDATES = "SELECT update_name FROM background_updates ORDER BY ordering, update_name;"
+DESTINATIONS = "SELECT count(*), count(*) FILTER (WHERE failure_ts IS NOT NULL) FROM destinations;"

@@ -1,0 +1,75 @@
+"""What the running kernel says: memory, processors, and who listens.
+
+The only importer of psutil.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Listener:
+    """A program that listens on a TCP port, and the systemd unit that it belongs to, as far as can be known.
+
+    `address` is where it listens: 0.0.0.0 and :: are everywhere.
+    """
+
+    port: int
+    process: int | None
+    program: str
+    unit: str | None
+    address: str = ""
+
+    @property
+    def local(self) -> bool:
+        """Whether this machine alone can reach it."""
+        return ipaddress.ip_address(self.address.partition("%")[0]).is_loopback
+
+
+def memory() -> int:
+    """The memory of this machine in bytes."""
+    import psutil
+
+    return int(psutil.virtual_memory().total)
+
+
+def processors() -> int:
+    """The number of processors, as programs see them."""
+    import psutil
+
+    return psutil.cpu_count() or 1
+
+
+def listeners() -> tuple[Listener, ...]:
+    """Who listens on this machine now: each program, port and address once."""
+    import psutil
+
+    found = {}
+    for connection in psutil.net_connections("tcp"):
+        if connection.status == psutil.CONN_LISTEN:
+            (address, port), pid = connection.laddr[:2], connection.pid
+            found[address, port, pid] = Listener(port, pid, program_of(pid), unit_of(pid), address)
+    return tuple(found.values())
+
+
+def program_of(process: int | None) -> str:
+    """The name of a process, which may be another user's, or have ended by now."""
+    import psutil
+
+    try:
+        return str(psutil.Process(process).name()) if process else "another program"
+    except psutil.Error:
+        return "another program"
+
+
+def unit_of(process: int | None) -> str | None:
+    """The systemd unit of a process, from its control group."""
+    try:
+        with open(f"/proc/{process}/cgroup") as file:
+            found = re.search(r"([^/\n]+\.(?:service|socket|scope))$", file.read(), re.MULTILINE)
+    except OSError:
+        return None
+    return found[1] if found else None

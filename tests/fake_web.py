@@ -1,0 +1,130 @@
+"""The network as a sound machine sees it: DNS, listeners, and what nginx and Synapse answer; a test breaks a part."""
+
+from __future__ import annotations
+
+import base64
+import email.utils
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from matrix_baremetal.federation import canonical, decoded, encoded, public_key
+from matrix_baremetal.kernel import Listener
+from matrix_baremetal.nameservers import Lookup
+from matrix_baremetal.net import Answer
+from matrix_baremetal.web import Request, Response
+
+if TYPE_CHECKING:
+    from tests.fake_programs import Programs
+
+OWN = ("203.0.113.7", "2001:db8::7")
+HEADERS = {"server": "nginx", "strict-transport-security": "max-age=63072000", "x-content-type-options": "nosniff"}
+SYNAPSE = "/_matrix/"
+
+
+@dataclass
+class Internet:
+    """What a test may break: records by (name, type), answers by URL, or by path on Synapse's own port, listeners.
+
+    `answers` takes a URL, or the beginning of one that ends in `*`, to what makes of the sound answer another.
+    """
+
+    records: dict[tuple[str, str], Lookup] = field(default_factory=dict)
+    answers: dict[str, Callable[[Response], Response]] = field(default_factory=dict)
+    synapse: dict[str, Answer] = field(default_factory=dict)
+    listening: dict[int, tuple[Listener, ...]] = field(default_factory=dict)
+    ahead: float = 0.0
+    silent: bool = False
+    unready: bool = False
+    asked: list[Request] = field(default_factory=list)
+
+    def lookup(self, name: str, kind: str) -> Lookup:
+        """The records of a name: by default all names lead here."""
+        if self.silent:
+            return Lookup(fault="no nameserver answers (192.0.2.53)")
+        sound = {"A": OWN[:1], "AAAA": OWN[1:]}.get(kind, ())
+        return self.records.get((name, kind), Lookup(sound, "example.org", ("ns.example.org",)))
+
+    def listeners(self, machine: Programs) -> tuple[Listener, ...]:
+        """Each unit listens where it should, while it runs."""
+        found: list[Listener] = []
+        places = {80: ("nginx.service", "::"), 443: ("nginx.service", "0.0.0.0")}
+        places |= {8008: ("matrix-synapse.service", "127.0.0.1"), 5432: ("postgresql@15-main.service", "127.0.0.1")}
+        for port, (unit, address) in places.items():
+            if port not in self.listening and machine.unit(unit).active:
+                found.append(Listener(port, machine.unit(unit).process, unit[:5], unit, address))
+        return (*found, *(each for those in self.listening.values() for each in those))
+
+    def request(self, machine: Programs, asked: Request) -> Response:
+        """The answer to a request."""
+        self.asked.append(asked)
+        seen = answer(machine, asked, self.ahead)
+        for url, change in self.answers.items():
+            if asked.url == url or (url.endswith("*") and asked.url.startswith(url[:-1])):
+                seen = change(seen)
+        return seen
+
+
+def answer(machine: Programs, asked: Request, ahead: float) -> Response:
+    """What nginx says, or Synapse behind it, or a certificate authority."""
+    parts = urlsplit(asked.url)
+    host, path = parts.hostname or "", parts.path
+    if host.endswith("letsencrypt.org"):
+        return Response(200, {"date": email.utils.formatdate(time.time() + ahead, usegmt=True)})
+    if not machine.unit("nginx.service").active:
+        return Response(fault="nothing listens there")
+    if parts.scheme == "http":
+        if path.startswith("/.well-known/acme-challenge/"):
+            return Response(404, {"server": "nginx"})
+        return Response(301, {"location": asked.url.replace("http:", "https:", 1)})
+    certificate = machine.at(f"/etc/matrix-baremetal/tls/{host}/current") / "fullchain.pem"
+    text = machine.at(str(certificate)).read_text() if machine.at(str(certificate)).exists() else ""
+    der = base64.b64decode("".join(text.splitlines()[1:-1])) if "BEGIN" in text else b""
+    untrusted = "self-signed certificate" if "self-signed" in str(machine.at(str(certificate)).resolve()) else ""
+    seen = Response(404, dict(HEADERS), b"<html>", der, untrusted, asked.offer[0])
+    if asked.offer[0] == "h2":
+        return Response(certificate=der, untrusted=untrusted, protocol="h2")
+    return within(machine, asked, path, seen)
+
+
+def within(machine: Programs, asked: Request, path: str, seen: Response) -> Response:
+    """What the vhost says."""
+    if path.startswith("/.well-known/matrix/"):
+        file = machine.at(f"/var/lib/matrix-baremetal/well-known/{path.rpartition('/')[2]}.json")
+        return said(seen, 200, file.read_text()) if file.exists() else seen
+    if not path.startswith(SYNAPSE) or "_synapse" in unquote(path):
+        return seen
+    if asked.upload is not None:
+        return Response(100 if asked.upload <= 50 << 20 else 413, certificate=seen.certificate)
+    if not machine.unit("matrix-synapse.service").active:
+        return said(seen, 502, "")
+    if path == "/_matrix/key/v2/server":
+        return said(seen, 200, json.dumps(keys(machine)))
+    if path == "/_matrix/federation/v1/version":
+        return said(seen, 200, '{"server": {"name": "Synapse"}}')
+    return said(seen, 404, '{"errcode": "M_NOT_FOUND"}')
+
+
+def said(seen: Response, status: int, body: str) -> Response:
+    """An answer in JSON that any website may read."""
+    more = {"content-type": "application/json", "access-control-allow-origin": "*"}
+    return Response(status, seen.headers | more, body.encode(), seen.certificate, seen.untrusted, seen.protocol)
+
+
+def keys(machine: Programs, valid: float = 86400) -> dict[str, Any]:
+    """The keys that Synapse publishes, signed as it does it."""
+    file = machine.at("/var/lib/matrix-synapse/signing.key")
+    text = file.read_text() if file.exists() else ""
+    # It has read its key at its start, and goes on where the file is lost.
+    text = text if text.startswith("ed25519 ") else f"ed25519 a_kept {'A' * 43}"
+    name, public = public_key(text)
+    until = int((time.time() + valid) * 1000)
+    data = {"server_name": "example.org", "verify_keys": {name: {"key": public}}, "valid_until_ts": until}
+    seed = Ed25519PrivateKey.from_private_bytes(decoded(text.split()[2]))
+    signature = encoded(seed.sign(canonical(data | {"old_verify_keys": {}})))
+    return data | {"old_verify_keys": {}, "signatures": {"example.org": {name: signature}}}
