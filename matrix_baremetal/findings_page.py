@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from matrix_baremetal.findings import STATES, Finding, State, counted
-from matrix_baremetal.report import coloured
+from matrix_baremetal.report import coloured, wrapped
 
 SIGNS: dict[State, str] = {"fail": "✗", "warn": "!", "info": "i", "skip": "-", "pass": "✓"}
 WORDS: dict[State, tuple[str, str]] = {
@@ -43,8 +43,11 @@ def page(
 
 def told(finding: Finding, *, verbose: bool = False) -> Iterator[str]:
     """One finding: its sentence under its id, the evidence, the next command, and an empty line."""
-    sign = coloured(SIGNS[finding.state], SIGNS[finding.state]) if finding.state in ("fail", "warn", "pass") else ""
-    yield f"{sign or SIGNS[finding.state]} {coloured(finding.id, 'bold')}: {finding.message}"
+    sign = SIGNS[finding.state]
+    seen = coloured(sign, sign) if finding.state in ("fail", "warn", "pass") else sign
+    # Broken before it is coloured: what isn't seen has no width.
+    sentence = wrapped(f"{sign} {finding.id}: {finding.message}", 2)
+    yield sentence.replace(f"{sign} {finding.id}", f"{seen} {coloured(finding.id, 'bold')}", 1)
     if finding.state == "pass" and not verbose:
         return
     lines = [line for text in finding.evidence for line in text.splitlines()]

@@ -29,21 +29,23 @@ def coloured(text: str, colour: str) -> str:
     return f"\x1b[{COLOURS[colour]}m{text}\x1b[0m"
 
 
-def wrapped(text: str, indent: int = 0, stream: TextIO | None = None) -> str:
+def wrapped(text: str, indent: int = 0, stream: TextIO | None = None, margin: int = 0) -> str:
     """Lines of prose broken between words where a terminal would break them anywhere; what follows is indented.
 
-    `stream` is where they will go, stdout unless said; what isn't a terminal gets them as they are.
+    `stream` is where they will go, stdout unless said; what isn't a terminal gets them as they are. `margin` columns
+    are left free.
     """
     if not (stream or sys.stdout).isatty():
         return text
     fill = textwrap.TextWrapper(
-        shutil.get_terminal_size().columns,
+        shutil.get_terminal_size().columns - margin,
         subsequent_indent=" " * indent,
         replace_whitespace=False,
         break_long_words=False,
         break_on_hyphens=False,
     )
-    return "\n".join(map(fill.fill, text.splitlines()))
+    # What is coloured is longer than it looks.
+    return "\n".join(line if "\x1b" in line else fill.fill(line) for line in text.splitlines())
 
 
 def document(data: Any) -> None:
@@ -104,6 +106,18 @@ def counted(changes: Iterable[Change]) -> str:
     """2 to create, 1 to restart."""
     counts = Counter(change.verb for change in changes)
     return ", ".join(f"{count} to {verb}" for verb, count in counts.items())
+
+
+def several(noun: str, count: int) -> str:
+    """A count of things: 1 directory, 2 directories."""
+    if count == 1:
+        return f"1 {noun}"
+    return f"{count} {noun.removesuffix('y')}ies" if noun.endswith("y") else f"{count} {noun}s"
+
+
+def indented(text: str) -> str:
+    """Lines two spaces further in."""
+    return "\n".join(f"  {line}".rstrip() for line in text.splitlines())
 
 
 def row(change: Change) -> dict[str, Any]:
@@ -233,8 +247,9 @@ def rendered(paths: Sequence[str], *, json: bool, quiet: bool) -> None:
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
-    """Rows in columns, two spaces apart."""
+    """Rows in columns, two spaces apart; on a terminal the last column is broken where it would run out."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)] if rows else []
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(r, widths, strict=True)).rstrip() for r in rows
-    )
+    last = sum(widths[:-1]) + 2 * len(widths[:-1])
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(r, widths, strict=True)).rstrip() for r in rows)
+    # What is indented afterwards has to fit as well.
+    return "\n".join(wrapped(line, last, margin=2) for line in lines)

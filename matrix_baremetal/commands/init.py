@@ -42,8 +42,8 @@ def place(args: Namespace) -> Path:
     return Path(args.config) if args.config else Host(Path(args.root)).path(session.CONFIG)
 
 
-def write(args: Namespace) -> None:
-    """Ask what is missing where there is somebody to ask, and write the config in one step."""
+def write(args: Namespace) -> bool:
+    """Ask what is missing where there is somebody to ask, and write the config in one step; whether one was asked."""
     asking = terminal() and not (args.yes or args.unattended)
     server_name, email = args.server_name, args.email
     if asking:
@@ -62,6 +62,7 @@ def write(args: Namespace) -> None:
         host.mkdir(os.path.dirname(name), 0o755)
     # Root's alone: synapse.settings may come to hold a password.
     host.write(name, text, 0o600)
+    return asking
 
 
 def terminal() -> bool:

@@ -5,18 +5,19 @@ from __future__ import annotations
 import sys
 import time
 from argparse import Namespace
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from matrix_baremetal import preflight, report, session
+from matrix_baremetal import components, preflight, report, session
 from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.check import Check
-from matrix_baremetal.commands import apply, init
+from matrix_baremetal.commands import apply, init, show
 from matrix_baremetal.commands.doctor import of
 from matrix_baremetal.components.users import account
-from matrix_baremetal.converge import ensure
+from matrix_baremetal.converge import ensure, plan
 from matrix_baremetal.doctor import examine
 from matrix_baremetal.errors import DIFFERS, USAGE, Error
 from matrix_baremetal.findings import Finding
@@ -40,10 +41,11 @@ def run(args: Namespace) -> int:
     host = Host(Path(args.root))
     preflight.check_machine(host)
     with locked(host, "install", wait=args.wait):
-        if not init.place(args).exists():
-            init.write(args)
+        asked = not init.place(args).exists() and init.write(args)
         now = session.begin(args.root, args.config, args.wheelhouse)
         same_name(now, args)
+        if asked and not (args.json or args.quiet):
+            print(introduction(now))
         changes = apply.bring(now, json=args.json, quiet=args.quiet)
         passwords = administrators(now, args.admin)
     found = examine(checks(now), now.host)
@@ -62,6 +64,25 @@ def run(args: Namespace) -> int:
     elif not args.quiet:
         summary(now, outcome, found)
     return DIFFERS if pending or any(finding.state == "fail" for finding in wrong) else 0
+
+
+def introduction(now: Session) -> str:
+    """What somebody who has just answered the questions is shown before the first change: DNS, and the plan in short.
+
+    A name that leads nowhere yet is the most frequent reason for a certificate that is pending.
+    """
+    rows = []
+    changes = {(change.kind, change.name) for change in plan(now.resources, now.host, now.manifest)}
+    for part in components.parts(now.site):
+        nouns = Counter(r.noun for r in part.resources(now.needs) if r.noun and r.key in changes)
+        if nouns:
+            rows.append((type(part).__name__.lower(), ", ".join(report.several(*row) for row in nouns.items())))
+    dns = show.dns_page(now, show.records(now))
+    return (
+        f"\nThe DNS records that have to be there (again: matrix-baremetal show dns)\n\n{report.indented(dns)}\n\n"
+        "What comes now (stop it with Ctrl-C at any time; in full: matrix-baremetal plan)\n\n"
+        f"{report.indented(report.table(rows))}\n"
+    )
 
 
 def same_name(now: Session, args: Namespace) -> None:
@@ -101,7 +122,7 @@ def summary(now: Session, outcome: dict[str, Any], found: Sequence[Finding]) -> 
     rows += [("pending", f"{row['what']}: {row['reason']}") for row in outcome["pending"]]
     rows += [("look at it", "matrix-baremetal status"), ("add people", "matrix-baremetal user add NAME")]
     rows += [("doctor", summed_up(found))]
-    print("\n".join("  " + line for line in report.table(rows).splitlines()))
+    print(report.indented(report.table(rows)))
     if wrong:
         print()
         print("\n".join(line for finding in wrong for line in told(finding)).rstrip())

@@ -22,28 +22,41 @@ def run(args: Namespace) -> int:
 
 def dns(now: Session, args: Namespace) -> None:
     """The records to make at the DNS provider."""
-    mine = facts.addresses(now.host) if now.host.live else ()
-    there = [name for name in now.needs.domains() if is_elsewhere(now, name)]
-    found = list(dns_records.records(now.site, now.needs, mine, there))
+    found = records(now)
     if args.json:
         report.document({"server_name": now.site.config.server_name, "records": [asdict(each) for each in found]})
-        return
-    if args.zone:
+    elif args.zone:
         print(dns_records.zone(found))
-        return
+    else:
+        print(dns_page(now, found))
+
+
+def records(now: Session) -> list[dns_records.Record]:
+    """The records, with the addresses that this machine has."""
+    mine = facts.addresses(now.host) if now.host.live else ()
+    return list(dns_records.records(now.site, now.needs, mine, occupied(now)))
+
+
+def dns_page(now: Session, found: list[dns_records.Record]) -> str:
+    """The records for a person."""
     rows = [("NAME", "TYPE", "VALUE", "FOR")]
     for each in found:
         words = f"{each.purpose} (optional)" if each.optional else each.purpose
         rows.append((each.name, each.type, each.shown, words))
-    print(report.table(rows))
-    for name in there:
-        print(f"\nAnother web server answers for {name}: its records stay as they are.")
+    parts = [report.table(rows)]
+    parts += [f"Another web server answers for {name}: its records stay as they are." for name in occupied(now)]
     if any(each.value is None for each in found):
-        print(f"\n{unknown(mine)}")
-    print(
-        "\nLeave a provider's proxy for web sites (Cloudflare's orange cloud) off for these names: it limits the\n"
+        parts.append(unknown(facts.addresses(now.host) if now.host.live else ()))
+    parts.append(
+        "Leave a provider's proxy for web sites (Cloudflare's orange cloud) off for these names: it limits the "
         "size of uploads, and passes on the ports of web sites alone."
     )
+    return "\n\n".join([parts[0], *(report.wrapped(part, margin=2) for part in parts[1:])])
+
+
+def occupied(now: Session) -> list[str]:
+    """Names of ours for which another web server was seen to answer."""
+    return [name for name in now.needs.domains() if is_elsewhere(now, name)]
 
 
 def is_elsewhere(now: Session, name: str) -> bool:
@@ -58,7 +71,7 @@ def unknown(mine: tuple[str, ...]) -> str:
         return "The addresses of the machine can't be known from here: fill them in."
     private = ", ".join(address for address in mine if "." in address)
     return (
-        f"This machine has no public IPv4 address of its own ({private}): fill in that of the router before it,\n"
+        f"This machine has no public IPv4 address of its own ({private}): fill in that of the router before it, "
         "which has to forward the ports that matrix-baremetal show ports names."
     )
 

@@ -22,7 +22,7 @@ def shown(now: Session, args: Namespace) -> int:
         report.document(seen)
         return 0
     print(seen["user"])
-    print("\n".join("  " + line for line in report.table([*page(seen)]).splitlines()))
+    print(report.indented(report.table([*page(seen)])))
     return 0
 
 

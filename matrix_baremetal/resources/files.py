@@ -27,6 +27,10 @@ class File(Resource):
         return f"file {self.path}"
 
     @property
+    def noun(self) -> str:
+        return "file"
+
+    @property
     def editable(self) -> tuple[str, ...]:
         return (self.path,)
 

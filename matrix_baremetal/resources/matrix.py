@@ -85,6 +85,10 @@ class Homeserver(Resource):
     def title(self) -> str:
         return f"until {self.server_name} answers"
 
+    @property
+    def noun(self) -> str:
+        return ""
+
     def verb(self, found: Resource | None) -> str:
         return "wait"
 

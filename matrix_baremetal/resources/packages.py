@@ -27,6 +27,10 @@ class Packages(Resource):
     def title(self) -> str:
         return f"packages for {self.purpose}"
 
+    @property
+    def noun(self) -> str:
+        return "set of packages"
+
     def find(self, host: Host) -> Self | None:
         there = installed(host)
         return replace(self, names=tuple(name for name in self.names if name in there))

@@ -67,6 +67,11 @@ class Resource(ABC):
         return f"{type(self).__name__.lower()} {self.name}"
 
     @property
+    def noun(self) -> str:
+        """What a person calls one of its kind; nothing where it is none to count."""
+        return re.sub(r"(?<!^)(?=[A-Z])", " ", type(self).__name__).lower()
+
+    @property
     def paths(self) -> tuple[str, ...]:
         """What it keeps on disk: a change of it makes stale whoever reads one of these."""
         return (self.name,) if self.name.startswith("/") else ()

@@ -70,6 +70,10 @@ class Served(Resource):
         domain = self.current.rpartition("/")[0].rpartition("/")[2]
         return f"certificate that is served for {domain}"
 
+    @property
+    def noun(self) -> str:
+        return "link"
+
     def verb(self, found: Resource | None) -> str:
         return "switch"
 

@@ -50,6 +50,10 @@ class Service(Reader):
         return self.unit
 
     @property
+    def noun(self) -> str:
+        return "unit"
+
+    @property
     def stamp(self) -> str:
         """Where the digest of what it read at its last start is kept; gone after a boot, as the process is."""
         return f"{STAMPS}/{self.unit}.stamp"

@@ -148,3 +148,13 @@ def test_a_signing_key_that_is_gone_is_never_made_anew(now: Session) -> None:
     machine.put(key, old, 0o600)
     again = a_session(machine)
     assert list(plan(again.resources, again.host, again.manifest)) == []
+
+
+def test_who_was_asked_sees_the_dns_records_and_the_plan_in_short(tmp_path: Path) -> None:
+    fresh = a_session(Machine(tmp_path))
+    said = install.introduction(fresh)
+    assert "matrix.example.org  A" in said
+    rows = dict(line.split(None, 1) for line in said.splitlines() if line.startswith("  ") and line.split()[1:])
+    assert rows["postgres"] == "1 file, 1 unit, 1 role, 1 database"
+    assert rows["certificates"].startswith("2 certificates, ")
+    assert "1 virtualenv" in rows["synapse"]

@@ -121,6 +121,7 @@ INHERITED = {
     "name",
     "stale_after",
     "staled",
+    "noun",
 }
 INHERITED |= {"digest", "wanted", "needs", "resources", "reads", "undoable", "error", "checks", "look", "after"}
 

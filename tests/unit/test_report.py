@@ -181,3 +181,9 @@ def test_who_watches_is_spared_what_takes_no_time() -> None:
     told = [line.split("s  ", 1)[-1].strip() for line in watched.lines]
     assert [line for line in told if "small" in line] == ["✓          create 2 small things more (-v names each)"]
     assert sum("/etc/new" in line for line in told) == 4
+
+
+def test_counts_are_words_and_pages_are_set_in() -> None:
+    assert (report.several("directory", 1), report.several("directory", 2)) == ("1 directory", "2 directories")
+    assert report.several("file", 3) == "3 files"
+    assert report.indented("a\n\nb") == "  a\n\n  b"
