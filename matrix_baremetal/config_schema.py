@@ -24,6 +24,7 @@ PATTERNS: Mapping[Any, str] = {
     names.email: r"^[^@\s]+@[^@\s]+$",
     names.localpart: r"^[a-z0-9][a-z0-9._=+-]*$",
     names.path: r"^/",
+    names.bcrypt: r"^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$",
 }
 # What each key is for, in a sentence that an editor shows; matrix-baremetal.yaml(5) has the whole.
 WHAT: Mapping[str, str] = {
@@ -44,7 +45,7 @@ WHAT: Mapping[str, str] = {
     "federation.enabled": "Whether other servers' users can take part.",
     "federation.delegation": "How others find this one: a well-known file, an SRV record, or none and port 8448.",
     "federation.allow": "The only servers to talk with. An empty list means all.",
-    "registration": "Who may make an account.",
+    "registration": "Who may make an account: nobody, whoever has a token, or whoever Synapse has verified.",
     "admins": "Administrators to make.",
     "admins.name": "alice, for @alice:example.org.",
     "admins.password_file": "A file with the password; without one, and without a hash, a password is invented.",
