@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import shutil
 import time
 from pathlib import Path
 
@@ -15,9 +17,19 @@ from tests.fake_web import OWN
 from tests.fakes import MINIMAL, Machine, a_session
 
 
+@pytest.fixture(scope="module")
+def sound(tmp_path_factory: pytest.TempPathFactory) -> Machine:
+    """A machine after an install, which costs more than a copy of it."""
+    return a_machine(tmp_path_factory.mktemp("sound"))
+
+
 @pytest.fixture
-def machine(tmp_path: Path) -> Machine:
-    return a_machine(tmp_path)
+def machine(sound: Machine, tmp_path: Path) -> Machine:
+    """A copy of it, to be broken."""
+    copied = copy.deepcopy(sound)
+    copied.root = tmp_path / "machine"
+    shutil.copytree(sound.root, copied.root, symlinks=True)
+    return copied
 
 
 def test_a_sound_machine_has_nothing_but_passes_and_is_only_looked_at(machine: Machine) -> None:
