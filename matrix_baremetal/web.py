@@ -1,17 +1,19 @@
 """One HTTP request, looked at closely: to an address of our choice, with the certificate that was served.
 
 A certificate that doesn't hold is a finding and no end: why is said, and the answer is fetched all the same, as it is
-only looked at. Everything has a time limit.
+only looked at. Everything has a time limit. Light until something is asked: the checks are made of it at each start.
 """
 
 from __future__ import annotations
 
 import functools
-import http.client
-import socket
-import ssl
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
+
+if TYPE_CHECKING:
+    import socket
+    import ssl
 
 MOST_BYTES = 1 << 20
 
@@ -56,6 +58,10 @@ class Response:
 
 def request(asked: Request) -> Response:
     """Ask, once; whatever goes wrong is an answer with its `fault`."""
+    import http.client
+    import socket
+    import ssl
+
     parts = urlsplit(asked.url)
     host, secure = parts.hostname or "", parts.scheme == "https"
     to = asked.to or (host, parts.port or (443 if secure else 80))
@@ -84,6 +90,8 @@ def context(offer: tuple[str, ...], trusting: bool = False) -> ssl.SSLContext:
 
     To read the roots takes longer than a request.
     """
+    import ssl
+
     made = ssl.create_default_context()
     made.set_alpn_protocols([*offer])
     if trusting:
@@ -102,6 +110,8 @@ def served(spoken: ssl.SSLSocket) -> Response:
 
 def exchanged(connection: socket.socket, asked: Request, seen: Response) -> Response:
     """Send the request, and read the answer."""
+    import http.client
+
     if seen.protocol == "h2":
         return seen
     parts = urlsplit(asked.url)
@@ -128,6 +138,9 @@ def exchanged(connection: socket.socket, asked: Request, seen: Response) -> Resp
 
 def words(error: Exception, seconds: float) -> str:
     """Why nobody answered."""
+    import socket
+    import ssl
+
     if isinstance(error, ConnectionRefusedError):
         return "nothing listens there"
     if isinstance(error, socket.gaierror):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from dataclasses import dataclass
 
 from matrix_baremetal.checks.certificates import SEVERITY, Source
@@ -56,6 +55,8 @@ class Served(Check):
 
 def leaf(host: Host, path: str) -> bytes:
     """The first certificate of a file, as it goes over the wire; nothing where there is none."""
+    import ssl
+
     text = host.text(path) or ""
     try:
         return ssl.PEM_cert_to_DER_cert(text[: text.index(END) + len(END)].strip())
