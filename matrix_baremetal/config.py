@@ -27,7 +27,6 @@ DIRECTORIES: Mapping[str, str] = {
 # The contract has these and this release has not: keys, values, and mappings where only a word is taken.
 LATER = frozenset(
     {
-        "database=sqlite",
         "synapse.workers={}",
         "web_client",
         "admin_ui",
@@ -174,7 +173,7 @@ class Config:
 
     server_name: Annotated[str, names.server_name]
     hostname: Annotated[str, names.hostname] = ""
-    database: Literal["postgres"] = "postgres"
+    database: Literal["postgres", "sqlite"] = "postgres"
     tls: Tls = Tls()
     acme: Acme = Acme()
     federation: Federation = Federation()

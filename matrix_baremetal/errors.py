@@ -37,6 +37,14 @@ class Problem:
     hint: str | None = None
 
 
+@dataclass(frozen=True)
+class Obstacle:
+    """Something in the way: one sentence, and how to get it out of the way."""
+
+    message: str
+    hint: str
+
+
 class ConfigError(Error):
     """All mistakes of one file at once: an operator mends them in one go, not one a run."""
 

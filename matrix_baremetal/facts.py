@@ -5,38 +5,17 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from matrix_baremetal import kernel
-from matrix_baremetal.errors import Error
+from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import public
+from matrix_baremetal.resources import clusters
+from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.packages import installed
-from matrix_baremetal.resources.postgres import query
 
-
-@dataclass(frozen=True)
-class Cluster:
-    """A Postgres cluster of Debian's (pg_lsclusters).
-
-    `shared` says that databases of others live in it, `tuned` that our settings are in it already.
-    """
-
-    version: str
-    name: str
-    port: int
-    shared: bool = False
-    tuned: bool = False
-
-    @property
-    def unit(self) -> str:
-        """Its systemd unit."""
-        return f"postgresql@{self.version}-{self.name}.service"
-
-    @property
-    def drop_in(self) -> str:
-        """Where our settings for it go: Debian's postgresql.conf includes the directory."""
-        return f"/etc/postgresql/{self.version}/{self.name}/conf.d/50-matrix-baremetal.conf"
+POOL = 10
 
 
 @dataclass(frozen=True)
@@ -44,6 +23,8 @@ class Facts:
     """The machine: `memory` in bytes, `nginx` as numbers, `python` as 3.11.
 
     `addresses` are those of its own that the internet can reach: none behind NAT, and then nothing is known.
+    `no_cluster` says why none of its Postgres clusters can be ours; without Postgres there is neither. `pool` is the
+    most connections that one process of Synapse opens, `used_port` where its config says that Postgres is.
     """
 
     release: int
@@ -55,6 +36,9 @@ class Facts:
     ipv6: bool
     cluster: Cluster | None
     addresses: tuple[str, ...] = ()
+    no_cluster: Obstacle | None = None
+    pool: int = POOL
+    used_port: int | None = None
 
 
 def read(host: Host) -> Facts:
@@ -62,6 +46,9 @@ def read(host: Host) -> Facts:
     packages = installed(host)
     release = re.search(r'^VERSION_ID="?(\d+)', host.text("/etc/os-release") or "", re.MULTILINE)
     python = re.search(r"\d+\.\d+", host.target("/usr/bin/python3") or "")
+    there, used = clusters.read(host), used_port(host)
+    # Where Postgres is yet to be installed, that makes its first cluster.
+    chosen = clusters.choose(there, used) if there or "postgresql" in packages else None
     return Facts(
         release=int(release[1]) if release else 0,
         architecture=host.processor,
@@ -70,8 +57,11 @@ def read(host: Host) -> Facts:
         python=python[0] if python else "",
         nginx=numbers(packages.get("nginx", "")),
         ipv6=host.live and os.path.exists("/proc/net/if_inet6"),
-        cluster=cluster(host),
+        cluster=chosen if isinstance(chosen, Cluster) else None,
         addresses=public(own_addresses(host)) if host.live else (),
+        no_cluster=chosen if isinstance(chosen, Obstacle) else None,
+        pool=pool(host),
+        used_port=used,
     )
 
 
@@ -97,34 +87,17 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in re.findall(r"\d+", re.split(r"[-+~]", upstream)[0]))
 
 
-def cluster(host: Host) -> Cluster | None:
-    """The cluster to use: the one that Synapse uses already, else the standard port's, else the newest."""
-    written = re.search(r"^    port: (\d+)$", host.text("/etc/matrix-synapse/homeserver.yaml") or "", re.MULTILINE)
-    used = int(written[1]) if written else 0
-    found = [
-        Cluster(version, name, port(host, version, name))
-        for version in host.names("/etc/postgresql")
-        for name in host.names(f"/etc/postgresql/{version}")
-        if version.isdigit() and host.node(f"/etc/postgresql/{version}/{name}/postgresql.conf")
-    ]
-    found.sort(key=lambda c: (c.port == used, host.node(c.drop_in) is not None, c.port == 5432, int(c.version)))
-    if not found:
-        return None
-    best = found[-1]
-    try:
-        others = bool(query(host, best.port, OTHERS, must=True))
-    except Error:
-        # It is down, or we may not ask (the unit that retries certificates can't become postgres): left alone.
-        others = True
-    return replace(best, shared=others, tuned=host.node(best.drop_in) is not None)
+def used_port(host: Host) -> int | None:
+    """The port of Postgres that Synapse's config names, as far as it is ours and names one."""
+    found = re.search(r"^    port: (\d+)$", host.text("/etc/matrix-synapse/homeserver.yaml") or "", re.MULTILINE)
+    return int(found[1]) if found else None
 
 
-OTHERS = """SELECT datname FROM pg_database WHERE NOT datistemplate AND datname <> 'postgres'
-AND coalesce(shobj_description(oid, 'pg_database'), '') <> 'made by matrix-baremetal';"""
-
-
-def port(host: Host, version: str, name: str) -> int:
-    """The port that a cluster's postgresql.conf names."""
-    text = host.text(f"/etc/postgresql/{version}/{name}/postgresql.conf") or ""
-    found = re.findall(r"^\s*port\s*=\s*(\d+)", text, re.MULTILINE)
-    return int(found[-1]) if found else 5432
+def pool(host: Host) -> int:
+    """`cp_max` of Synapse's database: the operator's in conf.d, where a whole `database` replaces ours; else ours."""
+    found = None
+    for name in host.names("/etc/matrix-synapse/conf.d"):
+        text = host.text(f"/etc/matrix-synapse/conf.d/{name}") or "" if name.endswith(".yaml") else ""
+        for block in re.findall(r"^database:.*\n(?:[ #].*\n|\n)*", text + "\n", re.MULTILINE):
+            found = re.search(r"^ +cp_max: *(\d+)", block, re.MULTILINE)
+    return int(found[1]) if found else POOL

@@ -8,9 +8,13 @@ from typing import Any, TypeVar
 
 @dataclass(frozen=True)
 class Database:
-    """A Postgres database of this name, owned by the role of this name, which the system user of this name is."""
+    """A database for the server of this name, which runs as the system user of this name.
+
+    Each of its processes may open so many connections.
+    """
 
     name: str
+    processes: int = 1
 
 
 @dataclass(frozen=True)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from matrix_baremetal.components.component import TLS
-from matrix_baremetal.errors import Error
+from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.names import WITHOUT_CREDENTIALS
-from matrix_baremetal.needs import Needs, Port
+from matrix_baremetal.needs import Database, Needs, Port
 from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.resources.key_pair import mistakes
 from matrix_baremetal.resources.packages import installed
@@ -24,14 +24,6 @@ MADE_BY_US = "# Written by matrix-baremetal"
 LITTLE = 1000
 # What an install puts there, measured on Debian 12 and 13, times 1.2: bytes, and files.
 SPACE = {"/opt": (450 * MB, 12_000), "/var/lib": (250 * MB, 3_000)}
-
-
-@dataclass(frozen=True)
-class Obstacle:
-    """Something in the way: one sentence, and how to get it out of the way."""
-
-    message: str
-    hint: str
 
 
 class Refused(Error):
@@ -62,23 +54,26 @@ def remarks(site: Site) -> Iterator[str]:
 
 def check(site: Site, needs: Needs, host: Host, manifest: Manifest) -> None:
     """Whether `apply` can begin. Raises `Refused` with all that is in the way."""
+    refuse(obstacles(site, needs, host, manifest))
+
+
+def obstacles(site: Site, needs: Needs, host: Host, manifest: Manifest) -> list[Obstacle]:
+    """All that is in the way of `apply`; in a folder, what would be in the way on any machine."""
+    lasting = (*permanence(site, host, manifest), *same_store(site, needs, host))
     if not host.live:
-        refuse([*permanence(site, host, manifest)])
-        return
-    refuse(
-        [
-            *machine(host),
-            *permanence(site, host, manifest),
-            *another(host),
-            *postgres(site),
-            *ports(needs, host.net.listeners()),
-            *web_server(needs, host),
-            *key_pair(site, needs, host),
-            *dns_plugin(site, host),
-            *dns_credentials(site, host),
-            *space(host, site),
-        ]
-    )
+        return [*lasting]
+    return [
+        *machine(host),
+        *lasting,
+        *another(host),
+        *databases(site, needs, host),
+        *ports(needs, host.net.listeners()),
+        *web_server(needs, host),
+        *key_pair(site, needs, host),
+        *dns_plugin(site, host),
+        *dns_credentials(site, host),
+        *space(host, site),
+    ]
 
 
 def refuse(obstacles: list[Obstacle]) -> None:
@@ -127,16 +122,26 @@ def another(host: Host) -> Iterator[Obstacle]:
         )
 
 
-def postgres(site: Site) -> Iterator[Obstacle]:
-    """Synapse's minimum, before anything changes."""
-    cluster, least = site.facts.cluster, site.versions.synapse.postgres
-    if cluster is None:
-        yield Obstacle("there is no Postgres cluster on this machine", "apt install postgresql; pg_lsclusters")
-    elif int(cluster.version) < least:
-        yield Obstacle(
-            f"Synapse {site.versions.synapse.version} needs Postgres {least}; this machine's is {cluster.version}",
-            f"pg_upgradecluster {cluster.version} {cluster.name}",
-        )
+def same_store(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:
+    """What a server has kept in one kind of database is not left behind for an empty one of the other kind."""
+    written = re.search(r"^database:\n  name: (\w+)$", host.text("/etc/matrix-synapse/homeserver.yaml") or "", re.M)
+    for name in (need.name for need in needs.of(Database)):
+        stores, wanted = site.stores(name), site.store(name)
+        # With Synapse's config lost, whoever has its tables is the one.
+        left = [s for s in stores.values() if (s.driver == written[1] if written else s.used(host))]
+        if left and wanted not in left:
+            yield Obstacle(
+                f"this homeserver keeps its accounts and messages in {left[0].kind}, and {wanted.kind} would begin "
+                "without any",
+                f"set database: {left[0].kind} in the config; a later release moves the data",
+            )
+
+
+def databases(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:
+    """Nobody else has a database of our name, its server is new enough, lets us in, and has room for us."""
+    least = site.versions.synapse.postgres
+    for need in needs.of(Database):
+        yield from site.store(need.name).obstacles(host, processes=need.processes, least=least)
 
 
 def ports(needs: Needs, listening: Iterable[Listener]) -> Iterator[Obstacle]:

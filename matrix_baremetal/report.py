@@ -15,6 +15,7 @@ from typing import Any, TextIO
 
 from matrix_baremetal import log
 from matrix_baremetal.converge import Change
+from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.resources.resource import Difference
 from matrix_baremetal.site import Site
 
@@ -54,10 +55,11 @@ def document(data: Any) -> None:
     print(json_module.dumps(data, indent=2, ensure_ascii=sys.stdout.encoding.lower() != "utf-8"))
 
 
-def plan(site: Site, changes: Sequence[Change], *, json: bool, verbose: bool) -> None:
-    """The page that is read before anything changes."""
+def plan(site: Site, changes: Sequence[Change], obstacles: Sequence[Obstacle], *, json: bool, verbose: bool) -> None:
+    """The page that is read before anything changes; last what would keep all of it from being done."""
     if json:
-        document({"server_name": site.config.server_name, "changes": [row(change) for change in changes]})
+        rows = {"changes": [row(change) for change in changes], "obstacles": [asdict(o) for o in obstacles]}
+        document({"server_name": site.config.server_name, **rows})
         return
     if not changes:
         print(f"{site.config.server_name} is as its config says. There is nothing to do.")
@@ -68,7 +70,12 @@ def plan(site: Site, changes: Sequence[Change], *, json: bool, verbose: bool) ->
         print(f"  {coloured(sign, sign)} {change.verb:<8} {change.title}{size(change)}")
         for line in details(change, verbose=verbose):
             print(f"      {line}")
-    print(f"\n{counted(changes)}. Nothing has been changed. To do it: matrix-baremetal apply")
+    if not obstacles:
+        print(f"\n{counted(changes)}. Nothing has been changed. To do it: matrix-baremetal apply")
+        return
+    print(f"\n{counted(changes)}. Nothing has been changed, and nothing can be as long as this is in the way:")
+    for obstacle in obstacles:
+        print(f"\n{coloured('✗', '✗')} {obstacle.message}\n  next: {obstacle.hint}")
 
 
 def size(change: Change) -> str:
@@ -87,9 +94,11 @@ def details(change: Change, *, verbose: bool) -> Iterator[str]:
     if change.action == "create" and not verbose:
         return
     for difference in change.differences:
-        if difference.field == "stale":
+        if difference.field == "known":
+            yield "nobody can tell as long as Postgres is down"
+        elif difference.field == "stale":
             yield "what it reads has changed since it started"
-        elif change.verb not in ("start", "switch", "wait"):
+        elif change.verb not in ("start", "switch", "wait", "check"):
             yield from spelled(difference)
 
 

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from matrix_baremetal.config import Config
-from matrix_baremetal.facts import Cluster, Facts
+from matrix_baremetal.facts import Facts
+from matrix_baremetal.resources.clusters import Cluster
+from matrix_baremetal.resources.postgres_store import PostgresStore
+from matrix_baremetal.resources.sqlite_store import SqliteStore
+from matrix_baremetal.resources.store import Store
 from matrix_baremetal.versions import Versions
 
 
@@ -22,3 +27,17 @@ class Site:
     def cluster(self) -> Cluster:
         """The Postgres cluster; before there is one, the one that installing Postgres will make."""
         return self.facts.cluster or Cluster({12: "15", 13: "17"}.get(self.facts.release, "15"), "main", 5432)
+
+    def stores(self, name: str) -> Mapping[str, Store]:
+        """Where the server of this name could keep its rows, by the word that the config has for it."""
+        facts = self.facts
+        return {
+            "postgres": PostgresStore(
+                name, self.cluster, facts.pool, lost=facts.no_cluster, used_port=facts.used_port
+            ),
+            "sqlite": SqliteStore(f"/var/lib/{name}/database/homeserver.db", user=name),
+        }
+
+    def store(self, name: str) -> Store:
+        """Where the server of this name keeps its rows."""
+        return self.stores(name)[self.config.database]

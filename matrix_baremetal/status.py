@@ -11,12 +11,13 @@ from matrix_baremetal import components
 from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.declared import Current, Runs
 from matrix_baremetal.checks.homeserver import READY, Ready
+from matrix_baremetal.components.component import DATA
+from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.doctor import examine
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.preflight import dns_credentials
 from matrix_baremetal.resources.packages import installed
-from matrix_baremetal.resources.postgres import query
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.session import Session
 
@@ -46,9 +47,19 @@ def read(now: Session) -> Status:
     certificates = [check.row(now.host) for check in glanced if isinstance(check, Held)]
     found = examine(glanced, now.host)
     ready = any(finding.id == READY and finding.state == "pass" for finding in found)
-    faults = [{"fault": finding.message, "next": finding.next} for finding in found if finding.state == "fail"]
-    faults += [{"fault": each.message, "next": each.hint} for each in dns_credentials(now.site, now.host)]
+    failed = [finding for finding in found if finding.state == "fail"]
+    faults = [fault(finding.message, finding.next) for finding in failed if finding.id != READY]
+    if trouble := now.site.store(USER).trouble(now.host):
+        faults.append(fault(f"Synapse can't use its database: {trouble.message}", trouble.hint))
+    # After what it may come of.
+    faults += [fault(finding.message, finding.next) for finding in failed if finding.id == READY]
+    faults += [fault(each.message, each.hint) for each in dns_credentials(now.site, now.host)]
     return Status(units, versions(now), certificates, disk(now), ready, faults)
+
+
+def fault(what: str, command: str) -> dict[str, str]:
+    """One thing that is wrong, and what to do next."""
+    return {"fault": what, "next": command}
 
 
 def unit(host: Host, name: str) -> dict[str, Any]:
@@ -72,7 +83,8 @@ def versions(now: Session) -> dict[str, str]:
     """What runs, by name."""
     packages = installed(now.host)
     current = now.host.target("/opt/matrix-baremetal/synapse/current")
-    found = {"synapse": current or "none", "postgres": now.site.cluster.version}
+    store = now.site.store(USER)
+    found = {"synapse": current or "none", store.kind: store.version(now.host)}
     for name in ("nginx", "certbot", "matrix-baremetal"):
         found[name] = packages.get(name, "none")
     return found
@@ -80,10 +92,8 @@ def versions(now: Session) -> dict[str, str]:
 
 def disk(now: Session) -> dict[str, int]:
     """Bytes: what the database takes, what is free for it and for media."""
-    cluster = now.site.cluster
-    rows = query(now.host, cluster.port, "SELECT pg_database_size(:'name');", name="matrix-synapse")
-    media = now.host.path("/var/lib/matrix-synapse")
+    media = now.host.path(DATA)
     return {
-        "database": int(rows[0][0]) if rows else 0,
+        "database": now.site.store(USER).size(now.host),
         "free": shutil.disk_usage(media if media.exists() else now.host.path("/var/lib")).free,
     }

@@ -15,6 +15,7 @@ from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer
+from matrix_baremetal.resources.postgres_store import SIZE
 from tests.fake_units import Unit
 from tests.fake_web import OWN, keys
 from tests.fakes import MINIMAL, Machine, a_session
@@ -183,7 +184,7 @@ CASES = (
     Case("database.writable.matrix-synapse", says(database.WRITABLE, "f", "on"), "read-only"),
     Case("database.writable.matrix-synapse", says(database.WRITABLE, "t", "off"), "standby"),
     Case("database.settings", says(database.SETTINGS, "/etc/p.conf", "3", "work_mem", "invalid"), "does not accept"),
-    Case("database.size.matrix-synapse", says(database.SIZE, str(200 << 30)), "would not fit", "warn"),
+    Case("database.size.matrix-synapse", says(SIZE, str(200 << 30)), "would not fit", "warn"),
     Case("synapse.background-updates", says(database.UPDATES, "receipts_index"), "1 background update is", "info"),
     Case("federation.destinations", says(database.DESTINATIONS, "9", "2"), "2 of 9", "info"),
     Case("federation.destinations", says(database.DESTINATIONS, "9", "9"), "9 of 9", "warn"),

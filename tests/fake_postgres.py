@@ -6,9 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix_baremetal import facts
 from matrix_baremetal.checks import database
-from matrix_baremetal.resources import admin_api, matrix, postgres, schema
+from matrix_baremetal.resources import admin_api, clusters, matrix, postgres, postgres_store, store
+from matrix_baremetal.resources.postgres_store import quoted
 from matrix_baremetal.shell import Result
 
 HASHED = "(the hash of a password)"
@@ -34,7 +34,6 @@ SOUND = {
     database.CONNECTIONS: [["10", "0", "100", "3"]],
     database.WRITABLE: [["f", "off"]],
     database.SETTINGS: [],
-    database.SIZE: [["8388608"]],
     database.UPDATES: [],
     database.DESTINATIONS: [["3", "0"]],
 }
@@ -44,6 +43,9 @@ SOUND = {
 class FakePostgres:
     """Roles with their comments, databases, and of Synapse's tables the accounts (name, whether an admin).
 
+    `server` is its release, `connections` its most, those kept, and those of others; `rule` is
+    the line and method of pg_hba.conf for our role, `refusal` what it is told instead of being let in, `superuser`
+    what even the superuser is told.
     `about` holds what else the admin API knows of an account; `access` our own tokens, each with its user and its
     end; `passing` those users, `forgotten` the tokens that are logged out.
     `says` are the answers to what doctor asks, where they are not those of a sound server.
@@ -52,6 +54,13 @@ class FakePostgres:
     roles: dict[str, str] = field(default_factory=lambda: {"postgres": ""})
     bases: dict[str, Base] = field(default_factory=dict)
     accounts: dict[str, bool] = field(default_factory=dict)
+    server: int = 150013
+    connections: tuple[int, int, int] = (100, 3, 0)
+    rule: tuple[int, str] = (96, "peer")
+    refusal: str = ""
+    superuser: str = ""
+    read_only: bool = False
+    standby: bool = False
     hashes: dict[str, str] = field(default_factory=dict)
     deactivated: set[str] = field(default_factory=set)
     erased: set[str] = field(default_factory=set)
@@ -63,23 +72,26 @@ class FakePostgres:
     says: dict[str, list[list[str]]] = field(default_factory=dict)
 
     def psql(self, words: tuple[str, ...], sql: str) -> Result:
-        """psql(1), started as the superuser."""
+        """psql(1), started as the superuser, or as a role by the system user of its name."""
         assert any(word.rpartition("/")[2] == "psql" for word in words), words
+        refused = self.refusal if "-U" in words else self.superuser
+        if refused:
+            return Result(2, "", f"psql: error: {refused}")
         values = dict(words[i + 1].split("=", 1) for i, word in enumerate(words) if word == "-v")
         for name, value in re.findall(r"^\\set (\w+) '(.*)'\n", sql, re.MULTILINE):
             values[name] = value
         sql = re.sub(r"^\\set .*\n", "", sql, flags=re.MULTILINE) if sql.startswith("\\set") else sql
         database = words[words.index("-d") + 1]
         if database not in ("postgres", *self.bases):
-            return Result(1, "", f'FATAL:  database "{database}" does not exist')
+            return Result(2, "", f'FATAL:  database "{database}" does not exist')
         rows = self._rows(sql, values, database) if sql.startswith("SELECT") else self._change(sql, values, database)
         return Result(0, "".join("\x1f".join(row) + "\n" for row in rows), "")
 
     def _rows(self, sql: str, values: dict[str, str], database: str) -> list[list[str]]:
         name = values.get("name", "")
         base = self.bases.get(name)
-        if sql in SOUND:
-            return self.says.get(sql, SOUND[sql])
+        if sql in self.says or sql in SOUND:
+            return self.says.get(sql) or SOUND[sql]
         if sql == postgres.FIND_ROLE:
             return [[self.roles[name]]] if name in self.roles else []
         if sql == postgres.FIND_DATABASE:
@@ -87,45 +99,54 @@ class FakePostgres:
             return [[b.owner, b.encoding, b.collate, b.ctype, b.provider, b.comment] for b in rows]
         if sql == postgres.COUNT_TABLES:
             return [[str(self.bases[database].tables)]]
-        if sql == schema.VERSION:
+        if sql == store.VERSION:
             return [["1"]] if self.bases[database].version else []
-        if sql == schema.SESSIONS:
-            return [["0"]]
-        if sql == matrix.FIND_USER:
+        if sql == quoted(matrix.FIND_USER):
             password = str(int(name in self.hashes or name in self.deactivated))
             return [[str(int(self.accounts[name])), password]] if name in self.accounts else []
         if sql == matrix.LIST_USERS:
             gone = self.deactivated
             return [[u, str(int(a)), str(int(u in gone)), "1700000000"] for u, a in self.accounts.items()]
-        if sql == facts.OTHERS:
-            return [[n] for n, b in self.bases.items() if b.comment != postgres.OURS]
-        assert sql.startswith("SELECT pg_database_size"), f"the fake Postgres knows no {sql}"
-        return [["8388608"]]
+        return self._state(sql, base)
+
+    def _state(self, sql: str, base: Base | None) -> list[list[str]]:
+        """What the server says of itself."""
+        if sql == clusters.SEEN:
+            ours = sum(b.comment == postgres.OURS for b in self.bases.values())
+            return [[str(self.server), str(len(self.bases) - ours), str(ours)]]
+        if sql == postgres.COUNT_CONNECTIONS:
+            return [[str(number) for number in self.connections]]
+        if sql == postgres.FIND_RULE:
+            return [["/etc/postgresql/15/main/pg_hba.conf", str(self.rule[0]), self.rule[1]]]
+        if sql == postgres_store.WRITES:
+            return [["on" if self.read_only else "off", "t" if self.standby else "f"]]
+        assert sql == postgres_store.SIZE, f"the fake Postgres knows no {sql}"
+        return [["8388608"]] if base else []
 
     def _change(self, sql: str, values: dict[str, str], database: str) -> list[list[str]]:
         name = values.get("name", database)
         if sql == postgres.MAKE_ROLE:
             assert name not in self.roles
             self.roles[name] = values["comment"]
-        elif sql == matrix.SET_HASH:
+        elif sql == quoted(matrix.SET_HASH):
             assert name in self.accounts
             self.hashes.setdefault(name, values["hash"])
-        elif sql == admin_api.CLEAR:
+        elif sql == quoted(admin_api.CLEAR):
             self.access = {t: row for t, row in self.access.items() if row[1] >= int(values["moment"])}
-        elif sql == admin_api.ADD_TOKEN:
+        elif sql == quoted(admin_api.ADD_TOKEN):
             assert int(values["id"]) < 0
             self.access[values["token"]] = (name, int(values["until"]))
-        elif sql == admin_api.ADD_USER:
+        elif sql == quoted(admin_api.ADD_USER):
             self.passing.add(name)
-        elif sql == admin_api.REMOVE_USERS:
+        elif sql == quoted(admin_api.REMOVE_USERS):
             good = {user for user, until in self.access.values() if until >= int(values["moment"])}
             self.passing &= good - {name}
         elif sql == postgres.MAKE_DATABASE:
             assert values["owner"] in self.roles
             assert name not in self.bases
             self.bases[name] = Base(values["owner"], values["encoding"], values["locale"], values["locale"])
-        elif sql == schema.START_ANEW:
-            base = self.bases[name]
+        elif sql == postgres_store.CLEAR:
+            base = self.bases[database]
             base.tables = base.tables if base.version or base.comment != values["comment"] else 0
         else:
             assert sql == postgres.MARK_DATABASE, f"the fake Postgres knows no {sql}"

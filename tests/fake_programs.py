@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -15,7 +17,6 @@ from pathlib import Path
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Answer
-from matrix_baremetal.resources.postgres import AS_POSTGRES
 from matrix_baremetal.shell import Result
 from tests.fake_certificates import FakeCertificates
 from tests.fake_postgres import FakePostgres
@@ -71,15 +72,13 @@ class Programs(FakeCertificates):
         if name in self.says and self.failures.setdefault(name, 1 << 30) > 0:
             self.failures[name] -= 1
             return Result(1, "", self.says[name])
-        if argv[: len(AS_POSTGRES)] == AS_POSTGRES:
-            down = Result(2, "", "psql: error: connection to server on socket failed: No such file or directory")
-            return self.postgres.psql(argv, input or "") if self.postgres_runs else down
+        if name == "setpriv":
+            return self._setpriv(argv, input or "")
         programs: dict[str, Callable[[tuple[str, ...]], Result]] = {
             "systemctl": self._systemctl,
             "systemd-sysusers": self._systemd_sysusers,
             "systemd-run": self._systemd_run,
             "journalctl": self._journalctl,
-            "setpriv": lambda words: Result(int(words[-1] in self.unwritable), "", ""),
             "systemd-detect-virt": lambda words: Result(1, "", ""),
             "timedatectl": lambda words: Result(0, f"{self.synchronised}\n", ""),
             "sync": lambda words: GOOD,
@@ -94,6 +93,22 @@ class Programs(FakeCertificates):
         if name not in programs:
             raise Error(f"the program {argv[0]} is not installed")
         return programs[name](argv[1:])
+
+    def _setpriv(self, argv: tuple[str, ...], input: str) -> Result:
+        user, program = argv[1].removeprefix("--reuid="), argv[4].rpartition("/")[2]
+        if user not in ("postgres", *self.users):
+            return Result(1, "", "setpriv: failed to parse reuid")
+        if program == "python3":
+            # SQLite itself, as the file is a real one.
+            words = [sys.executable, *argv[5:]]
+            asked = subprocess.run(words, input=input, capture_output=True, text=True, check=False)
+            return Result(asked.returncode, asked.stdout, asked.stderr)
+        if program == "test":
+            return Result(int(argv[-1] in self.unwritable), "", "")
+        if program == "pg_isready":
+            return Result(0 if self.postgres_runs else 2, "", "")
+        down = Result(2, "", "psql: error: connection to server on socket failed: No such file or directory")
+        return self.postgres.psql(argv, input) if self.postgres_runs else down
 
     @property
     def python(self) -> str:
@@ -169,7 +184,7 @@ class Programs(FakeCertificates):
             "InvocationID": f"{unit.invocation:032x}" if unit.invocation else "",
             "ExecMainStartTimestampMonotonic": str(int(unit.began * 1e6)),
             "ActiveEnterTimestampMonotonic": str(int(unit.began * 1e6)),
-            "MainPID": str(unit.process),
+            "MainPID": str(unit.process if unit.active else 0),
             "SubState": "running" if unit.active else "dead",
             "NRestarts": str(unit.restarts),
             "Result": unit.result,
@@ -214,6 +229,7 @@ class Programs(FakeCertificates):
         elif package == "postgresql":
             major = {12: "15", 13: "17"}[self.release]
             self.at(f"/etc/postgresql/{major}/main/conf.d").mkdir(parents=True)
+            self.at(f"/usr/lib/postgresql/{major}/bin").mkdir(parents=True)
             self.at(f"/etc/postgresql/{major}/main/postgresql.conf").write_text("port = 5432\n")
             self._unit_of(f"postgresql@{major}-main.service")
         elif package == "certbot":
@@ -222,6 +238,8 @@ class Programs(FakeCertificates):
     def _unit_of(self, name: str) -> None:
         self.units[name] = Unit(enabled=True)
         self.units[name].start()
+        # A while ago: the kernel's stamps of files are coarser than its clock, and lag behind it.
+        self.units[name].began -= 1
 
     def _apt_get(self, words: tuple[str, ...]) -> Result:
         if words[0] == "install":

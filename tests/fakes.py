@@ -16,9 +16,10 @@ from typing import Any
 from matrix_baremetal import components, config, versions
 from matrix_baremetal.converge import converge
 from matrix_baremetal.errors import Error
-from matrix_baremetal.facts import Cluster, Facts
+from matrix_baremetal.facts import Facts
 from matrix_baremetal.host import Host, Space
 from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import Failed, Result, Shell

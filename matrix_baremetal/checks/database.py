@@ -8,8 +8,10 @@ from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short
 from matrix_baremetal.errors import Error
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
-from matrix_baremetal.resources.postgres import Rows, query
+from matrix_baremetal.resources.postgres import query
+from matrix_baremetal.resources.postgres_store import SIZE
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.store import Rows
 
 REACHABLE = "database.reachable"
 MB = 1024 * 1024
@@ -217,6 +219,5 @@ current_setting('max_connections'), current_setting('superuser_reserved_connecti
 FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid();"""
 WRITABLE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');"
 SETTINGS = "SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE error IS NOT NULL;"
-SIZE = "SELECT pg_database_size(oid) FROM pg_database WHERE datname = :'name';"
 UPDATES = "SELECT update_name FROM background_updates ORDER BY ordering, update_name;"
 DESTINATIONS = "SELECT count(*), count(*) FILTER (WHERE failure_ts IS NOT NULL) FROM destinations;"

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from matrix_baremetal import names
 from matrix_baremetal.commands.init import Unanswered, terminal
-from matrix_baremetal.components.synapse import USER
+from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.users import PASSWORDS
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.resources.admin_api import AdminApi
@@ -34,7 +34,7 @@ def ready(now: Session) -> None:
 
 def admin_api(now: Session) -> AdminApi:
     """Synapse's admin API, to be opened with `with`."""
-    return AdminApi(now.host, now.site.config.server_name, now.site.cluster.port, USER)
+    return AdminApi(now.host, now.site.config.server_name, now.site.store(USER))
 
 
 def somebody(now: Session, text: str) -> dict[str, Any]:
@@ -44,7 +44,7 @@ def somebody(now: Session, text: str) -> dict[str, Any]:
         user = names.local_user(text, server)
     except ValueError as error:
         raise Unusable(str(error), hint="matrix-baremetal user list") from None
-    rows = {row["user"]: row for row in users(now.host, now.site.cluster.port, USER)}
+    rows = {row["user"]: row for row in users(now.host, now.site.store(USER))}
     if user not in rows:
         near = meant(user, rows)
         raise Error(f"there is no {user}" + (f"; {near}" if near else ""), hint="matrix-baremetal user list")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from matrix_baremetal import report, session
+from matrix_baremetal import preflight, report, session
 from matrix_baremetal.converge import plan
 from matrix_baremetal.errors import DIFFERS
 
@@ -13,5 +13,6 @@ def run(args: Namespace) -> int:
     """Show the changes; 3 where there are any. Writes nothing and takes no lock."""
     now = session.begin(args.root, args.config)
     changes = list(plan(now.resources, now.host, now.manifest))
-    report.plan(now.site, changes, json=args.json, verbose=args.verbose)
+    obstacles = preflight.obstacles(now.site, now.needs, now.host, now.manifest) if changes else []
+    report.plan(now.site, changes, obstacles, json=args.json, verbose=args.verbose)
     return DIFFERS if changes else 0

@@ -12,7 +12,8 @@ from argparse import Namespace
 from matrix_baremetal import report, session
 from matrix_baremetal.commands import user_change, user_import, user_show
 from matrix_baremetal.commands.person import ready, typed
-from matrix_baremetal.components.synapse import SHARED_SECRET, USER
+from matrix_baremetal.components.homeserver_yaml import USER
+from matrix_baremetal.components.synapse import SHARED_SECRET
 from matrix_baremetal.components.users import account
 from matrix_baremetal.converge import ensure
 from matrix_baremetal.errors import Error
@@ -39,7 +40,7 @@ def run(args: Namespace) -> int:
 
 def listed(now: Session, args: Namespace) -> int:
     """All accounts, the oldest first."""
-    rows = users(now.host, now.site.cluster.port, USER)
+    rows = users(now.host, now.site.store(USER))
     if args.json:
         report.document({"users": rows})
         return 0

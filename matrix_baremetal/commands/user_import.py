@@ -15,7 +15,7 @@ from matrix_baremetal import accounts_csv, log, report
 from matrix_baremetal.accounts_csv import Person
 from matrix_baremetal.commands.person import admin_api, name_of
 from matrix_baremetal.components.component import SECRETS
-from matrix_baremetal.components.synapse import USER
+from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.users import password
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.nodes import Problems
@@ -38,7 +38,7 @@ def imported(now: Session, args: Namespace) -> int:
     """Check the whole file, then make the accounts that are missing; the same command again goes on from there."""
     began = time.monotonic()
     people = read(now, args.file)
-    there = {row["user"] for row in users(now.host, now.site.cluster.port, USER)}
+    there = {row["user"] for row in users(now.host, now.site.store(USER))}
     missing = [person for person in people if person.user not in there]
     made: list[str] = []
     with admin_api(now) as api, stoppable() as stop:

@@ -11,13 +11,24 @@ from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.nginx import Nginx
 from matrix_baremetal.components.postgres import Postgres
 from matrix_baremetal.components.registration import Registration
+from matrix_baremetal.components.sqlite import Sqlite
 from matrix_baremetal.components.synapse import Synapse
 from matrix_baremetal.components.users import Users
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
 
-ALL: tuple[type[Component], ...] = (Base, Postgres, Registration, Synapse, Delegation, Nginx, Certificates, Users)
+ALL: tuple[type[Component], ...] = (
+    Base,
+    Postgres,
+    Sqlite,
+    Registration,
+    Synapse,
+    Delegation,
+    Nginx,
+    Certificates,
+    Users,
+)
 
 
 def needs(site: Site) -> Needs:

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.machine import Addresses, Disk, Inodes, Killed, Memory, Right, Synchronised
 from matrix_baremetal.checks.names import Resolver
-from matrix_baremetal.components.component import ETC, SECRETS, STATE, TLS, Component
+from matrix_baremetal.components.component import DATA, ETC, SECRETS, STATE, TLS, Component
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.files import Directory
@@ -25,6 +25,8 @@ class Base(Component):
         # First, as the manifest goes there before anything is made: a plan and its run say the same.
         yield Directory(STATE, 0o755)
         yield SystemUser("matrix-synapse")
+        # Not the service's own: a process that was broken into can't take the signing key's file away.
+        yield Directory(DATA, 0o755)
         yield Directory(ETC, 0o755)
         yield Directory(SECRETS, 0o700)
         yield Directory(TLS, 0o755)

@@ -14,6 +14,7 @@ ETC = "/etc/matrix-baremetal"
 SECRETS = f"{ETC}/secrets"
 TLS = f"{ETC}/tls"
 STATE = "/var/lib/matrix-baremetal"
+DATA = "/var/lib/matrix-synapse"
 UNITS = "/usr/lib/systemd/system"
 
 

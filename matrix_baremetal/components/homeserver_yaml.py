@@ -22,6 +22,7 @@ CREDENTIALS = {
     name: f"{SECRETS}/{name}" for name in ("registration_shared_secret", "macaroon_secret_key", "form_secret")
 }
 CREDENTIALS["signing_key"] = "/var/lib/matrix-synapse/signing.key"
+USER = "matrix-synapse"
 LOADED = "/run/credentials/matrix-synapse.service"
 # Bytes of memory below which one busy room of the public network can take all of it. A room is refused by its
 # complexity, a five-hundredth of its current state events (Synapse's config manual, limit_remote_rooms).
@@ -39,8 +40,6 @@ PRIVATE = (
     *("169.254.0.0/16", "192.88.99.0/24", "198.18.0.0/15", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),
     *("224.0.0.0/4", "::1/128", "fe80::/10", "fc00::/7", "2001:db8::/32", "ff00::/8", "fec0::/10"),
 )
-# Connections to the database that a process may open.
-POOL = 10
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -52,7 +51,7 @@ def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
         "public_baseurl": f"https://{config.hostname}/",
         "report_stats": False,
         "listeners": [listener(config)],
-        "database": database(site),
+        "database": site.store(USER).settings,
         "signing_key_path": f"{LOADED}/signing_key",
         "registration_shared_secret_path": f"{LOADED}/registration_shared_secret",
         "macaroon_secret_key_path": f"{LOADED}/macaroon_secret_key",
@@ -90,19 +89,6 @@ def listener(config: Config) -> dict[str, Any]:
         "x_forwarded": True,
         "resources": [{"names": names, "compress": False}],
     }
-
-
-def database(site: Site) -> dict[str, Any]:
-    """The Unix socket and peer authentication: there is no password."""
-    args = {
-        "user": "matrix-synapse",
-        "dbname": "matrix-synapse",
-        "host": "/var/run/postgresql",
-        "port": site.cluster.port,
-        "cp_min": 5,
-        "cp_max": POOL,
-    }
-    return {"name": "psycopg2", "args": args}
 
 
 def cache_factor(memory: int) -> float:

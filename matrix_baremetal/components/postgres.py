@@ -8,10 +8,10 @@ from matrix_baremetal.checks import database, machine
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.declared import Inside
 from matrix_baremetal.components.component import Component
-from matrix_baremetal.components.homeserver_yaml import POOL
 from matrix_baremetal.needs import Database as DatabaseNeed
 from matrix_baremetal.needs import Needs
-from matrix_baremetal.resources.files import File
+from matrix_baremetal.resources.clusters import Cluster
+from matrix_baremetal.resources.files import Directory, File
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.postgres import Database, Role
 from matrix_baremetal.resources.resource import Resource
@@ -32,8 +32,10 @@ class Postgres(Component):
         tuned = cluster.tuned or not cluster.shared
         if tuned:
             yield File(cluster.drop_in, settings(self.site.facts.memory))
+            yield Directory(unit_drop_ins(cluster), 0o755)
+            yield File(f"{unit_drop_ins(cluster)}/50-matrix-baremetal.conf", RESTART)
         # Other people's cluster is neither tuned nor restarted.
-        yield Service(cluster.unit, reads=(cluster.drop_in,) if tuned else ())
+        yield Service(cluster.unit, reads=(cluster.drop_in, unit_drop_ins(cluster)) if tuned else ())
         for need in needs.of(DatabaseNeed):
             yield Role(need.name, port=cluster.port)
             yield Database(need.name, owner=need.name, port=cluster.port)
@@ -50,10 +52,29 @@ class Postgres(Component):
         yield database.Version(port, self.site.versions.synapse.postgres)
         yield database.Settings(port)
         names = tuple(need.name for need in needs.of(DatabaseNeed))
-        yield database.Connections(port, names, POOL)
+        yield database.Connections(port, names, self.site.facts.pool)
         for name in names:
             yield database.Writable(port, name)
             yield database.Size(port, name, path)
+
+
+# Debian's unit leaves a cluster down that was killed, as a restart would undo a stop behind systemd's back
+# (`pg_ctlcluster` by the user postgres): none can tell it from a kill. Where a cluster is ours alone, up is better.
+RESTART = """\
+# Written by matrix-baremetal: Postgres comes back when it was killed, by the kernel for want of memory say.
+# To stop it: systemctl stop.
+[Unit]
+StartLimitIntervalSec=0
+
+[Service]
+Restart=on-failure
+RestartSec=3
+"""
+
+
+def unit_drop_ins(cluster: Cluster) -> str:
+    """Where an administrator's, and our, additions to its unit are."""
+    return f"/etc/systemd/system/{cluster.unit}.d"
 
 
 def settings(memory: int) -> str:

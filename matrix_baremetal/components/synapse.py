@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from matrix_baremetal.checks import database, homeserver
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.machine import Disk, Inodes
-from matrix_baremetal.components.component import SECRETS, Component, service_reads
-from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, homeserver_yaml, log_yaml, upload_size
+from matrix_baremetal.components.component import DATA, SECRETS, Component, service_reads
+from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, USER, homeserver_yaml, log_yaml, upload_size
 from matrix_baremetal.config import Config
 from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
 from matrix_baremetal.resources.admin_api import PORT
@@ -23,10 +23,8 @@ from matrix_baremetal.resources.schema import Schema
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.versions import lock
 
-USER = "matrix-synapse"
 UNIT = "matrix-synapse.service"
 ETC = "/etc/matrix-synapse"
-DATA = "/var/lib/matrix-synapse"
 OPT = "/opt/matrix-baremetal/synapse"
 SHARED_SECRET = f"{SECRETS}/registration_shared_secret"
 
@@ -56,7 +54,7 @@ class Synapse(Component):
             credentials=tuple(f"{name}:{path}" for name, path in CREDENTIALS.items()),
             more=(f"{ETC}/conf.d",),
         )
-        yield Schema(USER, port=self.site.cluster.port, owner=USER, unit=UNIT)
+        yield Schema(USER, store=self.site.store(USER), unit=UNIT)
         read = (
             config,
             f"{ETC}/log.yaml",
@@ -87,8 +85,6 @@ class Synapse(Component):
     def _directories(self) -> Iterator[Resource]:
         yield Directory(ETC, 0o755)
         yield Directory(f"{ETC}/conf.d", 0o750, group=USER)
-        # Not the service's own: a process that was broken into can't take the signing key's file away.
-        yield Directory(DATA, 0o755)
         yield Directory(f"{DATA}/media", 0o750, owner=USER, group=USER)
 
     def _secrets(self) -> Iterator[Resource]:

@@ -6,7 +6,8 @@ import secrets
 from collections.abc import Iterator
 
 from matrix_baremetal.components.component import SECRETS, Component
-from matrix_baremetal.components.synapse import SHARED_SECRET, USER
+from matrix_baremetal.components.homeserver_yaml import USER
+from matrix_baremetal.components.synapse import SHARED_SECRET
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.matrix import Account
 from matrix_baremetal.resources.resource import Resource
@@ -32,8 +33,7 @@ def account(site: Site, name: str, *, admin: bool, password_file: str | None, pa
     return Account(
         f"@{name}:{site.config.server_name}",
         admin,
-        database=USER,
-        port=site.cluster.port,
+        store=site.store(USER),
         secret_file=SHARED_SECRET,
         password_file="" if password_hash else password_file or f"{PASSWORDS}/{name}",
         invent=None if password_file or password_hash else password,

@@ -32,3 +32,8 @@ class SystemUser(Resource):
 
     def make(self, host: Host, found: Self | None) -> None:
         host.run("systemd-sysusers", "/usr/lib/sysusers.d/matrix-baremetal.conf")
+
+
+def as_user(name: str) -> tuple[str, ...]:
+    """What stands before a command to run it as a system user. Not runuser: its PAM session takes its time."""
+    return "setpriv", f"--reuid={name}", f"--regid={name}", "--clear-groups"

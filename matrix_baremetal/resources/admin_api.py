@@ -16,7 +16,7 @@ from urllib.parse import quote
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import Answer
-from matrix_baremetal.resources.postgres import query
+from matrix_baremetal.resources.store import Store
 
 PORT = 8008
 # Synapse lets nobody register a name that begins with an underscore.
@@ -34,16 +34,16 @@ class Refusal(Error):
 
 
 class AdminApi:
-    """The API, while it is open: `with AdminApi(host, server_name, port, database) as api`.
+    """The API, while it is open: `with AdminApi(host, server_name, store) as api`.
 
-    `port` and `database` are those of Postgres. Killed in between, it leaves a token that is soon too old and an
+    `store` is where Synapse's tables are. Killed in between, it leaves a token that is soon too old and an
     account without a password; the next one takes both away.
     """
 
-    def __init__(self, host: Host, server_name: str, port: int, database: str) -> None:
+    def __init__(self, host: Host, server_name: str, store: Store) -> None:
         self.host = host
         self._server_name = server_name
-        self._port, self._database = port, database
+        self._store = store
         self._user = self._token = ""
         self._opened = 0.0
 
@@ -90,7 +90,7 @@ class AdminApi:
             self._rows(REMOVE_USERS, name=self._user, moment=milliseconds(time.time()))
 
     def _rows(self, sql: str, secret: dict[str, str] | None = None, **values: str) -> None:
-        query(self.host, self._port, sql, self._database, False, secret, 60, **values)
+        self._store.rows(self.host, sql, secret, **values)
 
 
 def milliseconds(when: float) -> str:
@@ -102,12 +102,12 @@ def milliseconds(when: float) -> str:
 # is nobody, and so is a token without a user. Every column that is not named has a default. A support user is in no
 # directory and in no count of active users.
 CLEAR = f"""DELETE FROM access_tokens
-WHERE substr(user_id, 1, {len(PASSING)}) = '{PASSING}' AND valid_until_ms < :'moment';"""
+WHERE substr(user_id, 1, {len(PASSING)}) = '{PASSING}' AND valid_until_ms < :moment;"""
 ADD_TOKEN = """INSERT INTO access_tokens (id, user_id, token, valid_until_ms)
-VALUES (:'id', :'name', :'token', :'until');"""
-ADD_USER = """INSERT INTO users (name, admin, user_type, creation_ts) VALUES (:'name', 1, 'support', :'now');"""
-REMOVE_USERS = f"""DELETE FROM users WHERE name = :'name' OR (substr(name, 1, {len(PASSING)}) = '{PASSING}'
-AND name NOT IN (SELECT user_id FROM access_tokens WHERE valid_until_ms >= :'moment'));"""
+VALUES (:id, :name, :token, :until);"""
+ADD_USER = """INSERT INTO users (name, admin, user_type, creation_ts) VALUES (:name, 1, 'support', :now);"""
+REMOVE_USERS = f"""DELETE FROM users WHERE name = :name OR (substr(name, 1, {len(PASSING)}) = '{PASSING}'
+AND name NOT IN (SELECT user_id FROM access_tokens WHERE valid_until_ms >= :moment));"""
 
 
 def of_user(user: str) -> str:

@@ -17,9 +17,10 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources.admin_api import PASSING, PORT, AdminApi, of_user
 from matrix_baremetal.resources.files import File
-from matrix_baremetal.resources.postgres import query
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.store import Store
 
+CONNECTIONS = 10
 CHECK = "/run/matrix-baremetal/check"
 CURE = "mend synapse.settings in /etc/matrix-baremetal/config.yaml, or the files in /etc/matrix-synapse/conf.d"
 
@@ -72,7 +73,8 @@ class Homeserver(Resource):
     """A homeserver that is ready: it has answered a request for which it must ask its database.
 
     `/health`, `/versions` and the unit's state all look fine while Postgres is dead. An alias that nobody has is
-    looked up anew each time, and nothing limits its rate, unlike a login's.
+    looked up anew each time, and nothing limits its rate, unlike a login's. After an outage of the database each of
+    Synapse's connections to it fails once before it is made anew, so it is asked as often as there may be of them.
     """
 
     live: ClassVar[bool] = True
@@ -95,9 +97,14 @@ class Homeserver(Resource):
     def find(self, host: Host) -> Self | None:
         return replace(self, ready=answered(self._answer(host))) if host.live else None
 
-    def _answer(self, host: Host, timeout: float = 5) -> Answer:
-        alias = quote(f"#nobody-{secrets.token_hex(8)}:{self.server_name}", safe="")
-        return host.net.ask("GET", PORT, f"/_matrix/client/v3/directory/room/{alias}", timeout=timeout)
+    def _answer(self, host: Host) -> Answer:
+        """The first bad answer, or the last good one."""
+        for _ in range(CONNECTIONS):
+            alias = quote(f"#nobody-{secrets.token_hex(8)}:{self.server_name}", safe="")
+            answer = host.net.ask("GET", PORT, f"/_matrix/client/v3/directory/room/{alias}", timeout=5)
+            if not answered(answer):
+                break
+        return answer
 
     def make(self, host: Host, found: Self | None) -> None:
         until = time.monotonic() + 120
@@ -106,7 +113,7 @@ class Homeserver(Resource):
                 lines = host.run("journalctl", "-q", "-n", "12", "-o", "cat", "-u", self.unit, ok=range(256)).out
                 raise Error(
                     f"the homeserver is not ready after two minutes ({answer.error}); its last lines are:\n{lines}",
-                    hint=f"journalctl -u {self.unit} -u 'postgresql*'",
+                    hint=f"matrix-baremetal status; journalctl -u {self.unit}",
                 )
             time.sleep(0.1)
 
@@ -128,8 +135,7 @@ class Account(Resource):
 
     user: str
     admin: bool = False
-    database: str = field(default="", compare=False)
-    port: int = field(default=5432, compare=False)
+    store: Store | None = field(default=None, compare=False)
     secret_file: str = field(default="", compare=False)
     password_file: str = field(default="", compare=False)
     invent: Callable[[], str] | None = field(default=None, compare=False, repr=False)
@@ -142,7 +148,7 @@ class Account(Resource):
         return self.user[1:].partition(":")[0]
 
     def find(self, host: Host) -> Self | None:
-        rows = query(host, self.port, FIND_USER, database=self.database, name=self.user)
+        rows = self.store.rows(host, FIND_USER, name=self.user) if self.store else []
         if not rows:
             return None
         # One without a password may log in otherwise; only where we are to set one does it matter.
@@ -153,14 +159,14 @@ class Account(Resource):
         if found is None and not self.password_hash:
             register(host, self.localpart, self._password(host), self.admin, self.secret_file)
             return
-        with AdminApi(host, self.user.partition(":")[2], self.port, self.database) as api:
+        assert self.store is not None, "an account without a store can be undone alone"
+        with AdminApi(host, self.user.partition(":")[2], self.store) as api:
             if found is None:
                 api.ask("PUT", f"/v2{of_user(self.user)}", {"admin": self.admin})
             elif self.admin and not found.admin:
                 api.ask("PUT", f"/v1{of_user(self.user)}/admin", {"admin": True})
         if self.password_hash and (found is None or not found.has_password):
-            secret = {"hash": self.password_hash}
-            query(host, self.port, SET_HASH, database=self.database, secret=secret, name=self.user)
+            self.store.rows(host, SET_HASH, {"hash": self.password_hash}, name=self.user)
 
     def _password(self, host: Host) -> str:
         if self.invent is not None and host.node(self.password_file) is None:
@@ -178,8 +184,8 @@ class Account(Resource):
 
 # Columns that Synapse has had since its first years. A deactivated account has no password and is to have none.
 FIND_USER = """SELECT admin, CASE WHEN password_hash IS NULL AND deactivated = 0 THEN 0 ELSE 1 END
-FROM users WHERE name = :'name';"""
-SET_HASH = """UPDATE users SET password_hash = :'hash' WHERE name = :'name' AND password_hash IS NULL;"""
+FROM users WHERE name = :name;"""
+SET_HASH = """UPDATE users SET password_hash = :hash WHERE name = :name AND password_hash IS NULL;"""
 LIST_USERS = f"""SELECT name, admin, deactivated, creation_ts FROM users
 WHERE is_guest = 0 AND substr(name, 1, {len(PASSING)}) <> '{PASSING}' ORDER BY creation_ts, name;"""
 
@@ -201,9 +207,9 @@ def register(host: Host, localpart: str, password: str, admin: bool, secret_file
         raise Error(f"the homeserver made no account {localpart}: {answer.error}", hint="matrix-baremetal status")
 
 
-def users(host: Host, port: int, database: str) -> list[dict[str, Any]]:
+def users(host: Host, store: Store) -> list[dict[str, Any]]:
     """All accounts that are no guests, the oldest first."""
-    rows = query(host, port, LIST_USERS, database=database)
+    rows = store.rows(host, LIST_USERS)
     return [
         {"user": name, "admin": admin == "1", "deactivated": gone == "1", "created": int(made)}
         for name, admin, gone, made in rows

@@ -12,6 +12,7 @@ from pathlib import Path
 from matrix_baremetal import components, config, facts, versions
 from matrix_baremetal.facts import Facts
 from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.resources import clusters
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.session import Session
 from matrix_baremetal.site import Site
@@ -72,7 +73,7 @@ class Case:
             python="3.11" if twelve else "3.13",
             nginx=(1, 22, 1) if twelve else (1, 26, 3),
             ipv6=special.ipv6,
-            cluster=facts.Cluster("15" if twelve else "17", "main", special.cluster.port, special.cluster.shared),
+            cluster=clusters.Cluster("15" if twelve else "17", "main", special.cluster.port, special.cluster.shared),
         )
 
     def site(self, seen: Facts) -> Site:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,8 +76,10 @@ def broken() -> Iterator[str]:
     if subprocess.run(["nginx", "-t", "-q"], capture_output=True, check=False).returncode:
         yield "nginx -t fails"
     wrong = "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL;"
-    if run("runuser", "-u", "postgres", "--", "psql", "-XAtqc", wrong).strip() != "0":
-        yield "Postgres has settings that it can't take"
+    clusters = run("pg_lsclusters", "-h").splitlines() if shutil.which("pg_lsclusters") else ()
+    for port in (row.split()[2] for row in clusters if "online" in row):
+        if run("runuser", "-u", "postgres", "--", "psql", "-p", port, "-XAtqc", wrong).strip() != "0":
+            yield f"Postgres on port {port} has settings that it can't take"
     for top in ("/etc", "/opt/matrix-baremetal/synapse", "/var/lib/matrix-baremetal", "/var/lib/matrix-synapse"):
         for pattern in LEFTOVERS:
             depth = "*/" if top == "/etc" else ""

@@ -14,7 +14,9 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources import admin_api
 from matrix_baremetal.resources.admin_api import LIFETIME, PASSING, AdminApi, Refusal, of_user, pages
+from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.postgres import literal
+from matrix_baremetal.resources.postgres_store import PostgresStore
 from tests.fake_net import FakeNet
 from tests.fake_postgres import Base
 from tests.fakes import FakeHost, Machine
@@ -55,7 +57,7 @@ def host(tmp_path: Path) -> FakeHost:
 
 
 def opened(host: FakeHost) -> AdminApi:
-    return AdminApi(host, "example.org", 5432, "matrix-synapse")
+    return AdminApi(host, "example.org", PostgresStore("matrix-synapse", Cluster("15", "main", 5432)))
 
 
 def tokens(host: FakeHost) -> list[str | None]:

@@ -155,6 +155,6 @@ def test_who_was_asked_sees_the_dns_records_and_the_plan_in_short(tmp_path: Path
     said = install.introduction(fresh)
     assert "matrix.example.org  A" in said
     rows = dict(line.split(None, 1) for line in said.splitlines() if line.startswith("  ") and line.split()[1:])
-    assert rows["postgres"] == "1 file, 1 unit, 1 role, 1 database"
+    assert rows["postgres"] == "2 files, 1 directory, 1 unit, 1 role, 1 database"
     assert rows["certificates"].startswith("2 certificates, ")
     assert "1 virtualenv" in rows["synapse"]

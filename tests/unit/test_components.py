@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,10 +17,10 @@ from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, cache_facto
 from matrix_baremetal.components.postgres import settings
 from matrix_baremetal.components.synapse import signing_key
 from matrix_baremetal.components.users import Users
-from matrix_baremetal.facts import Cluster
 from matrix_baremetal.needs import Document, Need, Needs, Port, Proxy, Setting, VHost
 from matrix_baremetal.resources.certificates import Certificate
-from matrix_baremetal.resources.files import File, Secret
+from matrix_baremetal.resources.clusters import Cluster
+from matrix_baremetal.resources.files import Directory, File, Secret
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account
 from matrix_baremetal.resources.packages import Packages
@@ -61,6 +62,7 @@ SITES = (
     a_site("server_name: a.org\ntls: {mode: files, certificate: /srv/a.pem, key: /srv/a.key}\n"),
     a_site("server_name: a.org\nacme: {challenge: dns-01, dns_plugin: rfc2136}\n"),
     a_site(release=13, python="3.13", nginx=(), cluster=None),
+    a_site("server_name: a.org\ndatabase: sqlite\n"),
 )
 
 
@@ -236,6 +238,21 @@ def test_a_cluster_that_others_use_is_not_tuned_unless_it_was(cluster: Cluster, 
 def test_a_site_without_a_cluster_is_for_the_one_that_its_release_will_make() -> None:
     assert a_site(cluster=None).cluster == Cluster("15", "main", 5432)
     assert a_site(cluster=None, release=13).cluster == Cluster("17", "main", 5432)
+
+
+def test_with_sqlite_nothing_of_postgres_is_asked_for_and_its_file_is_where_the_service_may_write() -> None:
+    site = a_site(f"{MINIMAL}database: sqlite\nadmins: [{{name: alice}}]\n")
+    assert not [r for r in components.resources(site) if "postgres" in " ".join((*r.key, *r.paths)).lower()]
+    assert homeserver(site)["database"] == {
+        "name": "sqlite3",
+        "args": {"database": "/var/lib/matrix-synapse/database/homeserver.db"},
+    }
+    [place] = [d for d in made(site, Directory) if d.path == "/var/lib/matrix-synapse/database"]
+    assert (place.mode, place.owner, place.group) == (0o700, "matrix-synapse", "matrix-synapse")
+    unit = (Path(__file__).parents[2] / "units/matrix-synapse.service").read_text()
+    assert re.findall(r"^ReadWritePaths=(.*)", unit, re.MULTILINE) == [
+        "/var/lib/matrix-synapse/media -/var/lib/matrix-synapse/database"
+    ]
 
 
 def test_certificates_are_ordered_for_each_name_once_and_only_by_acme() -> None:

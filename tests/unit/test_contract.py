@@ -15,12 +15,14 @@ from matrix_baremetal.net import Answer
 from matrix_baremetal.resources import files
 from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.certificates import Certificate
+from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.elsewhere import NOTES
 from matrix_baremetal.resources.files import Directory, File, Link, Secret
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.postgres import OURS, Database, Role
+from matrix_baremetal.resources.postgres_store import PostgresStore
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
@@ -32,6 +34,7 @@ from tests.fakes import FakeHost, Killed, Machine
 assert components.ALL, "which has imported every kind"
 KINDS = {n: k for n, k in Resource.kinds.items() if k.__module__.startswith("matrix_baremetal.")}
 SECRET = "hunter2-hunter2"
+STORE = PostgresStore("matrix-synapse", Cluster("15", "main", 5432))
 TLS = "/etc/matrix-baremetal/tls/example.org"
 THERE = (("/a", '{"b": 1}'),)
 
@@ -53,6 +56,7 @@ def synapse_runs(machine: Machine) -> None:
 def half_made(machine: Machine) -> None:
     """Synapse was cut off while it made its tables."""
     synapse_runs(machine)
+    machine.unit("matrix-synapse.service").active = False
     machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse", comment=OURS, tables=7)
 
 
@@ -123,9 +127,7 @@ EXAMPLES = (
         before=lambda m: m.postgres.roles.update({"matrix-synapse": ""}),
         stays=True,
     ),
-    Example(
-        Schema("matrix-synapse", owner="matrix-synapse", unit="matrix-synapse.service"), before=half_made, stays=True
-    ),
+    Example(Schema("matrix-synapse", store=STORE, unit="matrix-synapse.service"), before=half_made, stays=True),
     Example(
         Virtualenv("/opt/v/1", pins="abc", python="3.11", requirements="a==1", uv="uv==1"),
         drift=lambda m: m.at("/opt/v/1/complete.json").unlink(),
@@ -164,7 +166,7 @@ EXAMPLES = (
         Account(
             "@alice:example.org",
             True,
-            database="matrix-synapse",
+            store=STORE,
             secret_file="/etc/matrix-baremetal/secrets/registration_shared_secret",
             password_file="/password",
         ),
@@ -172,7 +174,7 @@ EXAMPLES = (
         stays=True,
     ),
     Example(
-        Account("@alice:example.org", True, database="matrix-synapse", password_hash=f"$2b$12${SECRET}"),
+        Account("@alice:example.org", True, store=STORE, password_hash=f"$2b$12${SECRET}"),
         before=synapse_runs,
         stays=True,
     ),

@@ -7,9 +7,8 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal import facts
-from matrix_baremetal.facts import Cluster, numbers
-from matrix_baremetal.resources.postgres import OURS
-from tests.fake_postgres import Base
+from matrix_baremetal.facts import numbers
+from matrix_baremetal.resources.clusters import Cluster
 from tests.fakes import FakeHost, Machine
 
 
@@ -39,53 +38,51 @@ def test_the_numbers_of_a_debian_version(version: str, expected: tuple[int, ...]
     assert numbers(version) == expected
 
 
-def a_cluster(machine: Machine, version: str, name: str, text: str) -> str:
-    place = f"/etc/postgresql/{version}/{name}"
-    machine.put(f"{place}/postgresql.conf", text)
-    return f"{place}/conf.d/50-matrix-baremetal.conf"
+@pytest.mark.parametrize(
+    ("text", "most"),
+    [
+        ("", 10),
+        ("database:\n  name: psycopg2\n  args:\n    cp_min: 1\n    cp_max: 30 # many\n", 30),
+        ("# database:\n#   cp_max: 40\ncp_max: 50\n", 10),
+        ("database: {name: psycopg2}\n", 10),
+    ],
+)
+def test_how_many_connections_synapse_opens_is_the_operators_word_where_there_is_one(
+    text: str, most: int, tmp_path: Path
+) -> None:
+    machine = Machine(tmp_path)
+    machine.put("/etc/matrix-synapse/conf.d/a.yaml", text)
+    machine.put("/etc/matrix-synapse/conf.d/b.yml", "database:\n  args: {}\n  cp_max: 99\n")
+    assert facts.read(FakeHost(machine)).pool == most
 
 
-def test_the_cluster_is_the_one_with_our_settings_else_on_the_standard_port_else_the_newest(tmp_path: Path) -> None:
+def test_where_postgres_is_yet_to_be_installed_there_is_no_cluster_and_nothing_wrong(tmp_path: Path) -> None:
+    seen = facts.read(FakeHost(Machine(tmp_path, packages=("nginx",))))
+    assert (seen.cluster, seen.no_cluster) == (None, None)
+
+
+def test_where_postgres_is_installed_without_a_cluster_it_is_said(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.at("/etc/postgresql/15/main/postgresql.conf").unlink()
+    seen = facts.read(FakeHost(machine))
+    assert seen.cluster is None
+    assert seen.no_cluster
+    assert seen.no_cluster.message == "there is no Postgres cluster on this machine"
+
+
+def test_the_port_that_synapse_uses_is_that_of_its_database_and_of_no_listener(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     host = FakeHost(machine)
-    machine.at("/etc/postgresql/15/main/postgresql.conf").unlink()
-    a_cluster(machine, "14", "old", "port = 5434\n")
-    a_cluster(machine, "16", "new", "port = 5433\n")
-    machine.at("/etc/postgresql/common").mkdir()
-    assert facts.cluster(host) == Cluster("16", "new", 5433)
-    ours = a_cluster(machine, "15", "main", "#port = 1\nport = 1\n port=5432 # the last one counts\n")
-    assert facts.cluster(host) == Cluster("15", "main", 5432)
-    a_cluster(machine, "14", "old", "port = 5434\n")
-    machine.put(ours.replace("/15/main/", "/14/old/"), "")
-    assert facts.cluster(host) == Cluster("14", "old", 5434, tuned=True)
-
-
-def test_a_cluster_with_a_database_of_somebody_else_is_shared(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse", comment=OURS)
-    assert facts.read(FakeHost(machine)).cluster == Cluster("15", "main", 5432)
-    machine.postgres.bases["shop"] = Base("postgres")
-    assert facts.read(FakeHost(machine)).cluster == Cluster("15", "main", 5432, shared=True)
+    assert facts.used_port(host) is None
+    machine.put("/etc/matrix-synapse/homeserver.yaml", HOMESERVER)
+    assert facts.used_port(host) == 5434
+    seen = facts.read(host)
+    assert seen.cluster is None
+    assert seen.no_cluster
+    assert "port 5434, is gone; there are: 15/main on port 5432" in seen.no_cluster.message
 
 
 HOMESERVER = "listeners:\n- port: 8008\ndatabase:\n  name: psycopg2\n  args:\n    port: 5434\n"
-
-
-def test_the_cluster_that_synapse_uses_already_is_the_one_whatever_the_others_say(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    host = FakeHost(machine)
-    a_cluster(machine, "16", "new", "port = 5433\n")
-    a_cluster(machine, "14", "old", "port = 5434\n")
-    machine.put("/etc/postgresql/16/new/conf.d/50-matrix-baremetal.conf", "")
-    assert facts.cluster(host) == Cluster("16", "new", 5433, tuned=True)
-    machine.put("/etc/matrix-synapse/homeserver.yaml", HOMESERVER)
-    assert facts.cluster(host) == Cluster("14", "old", 5434)
-
-
-def test_a_cluster_that_does_not_answer_counts_as_somebody_elses_too(tmp_path: Path) -> None:
-    machine = Machine(tmp_path)
-    machine.unit("postgresql@15-main.service").active = False
-    assert facts.cluster(FakeHost(machine)) == Cluster("15", "main", 5432, shared=True)
 
 
 FIB_TRIE = """\

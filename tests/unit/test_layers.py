@@ -33,7 +33,7 @@ LAYERS = (
     ("host",),
     ("net", "shell", "signals"),
     ("web", "nameservers", "kernel", "federation", "findings"),
-    ("first_config", "config_schema"),
+    ("connections", "first_config", "config_schema"),
     ("config", "versions"),
     ("accounts_csv", "settings", "yamlfile", "shape", "nodes", "names"),
     ("log", "errors"),

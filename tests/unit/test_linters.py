@@ -124,6 +124,8 @@ INHERITED = {
     "noun",
 }
 INHERITED |= {"digest", "wanted", "needs", "resources", "reads", "undoable", "error", "checks", "look", "after"}
+# Those of a store.
+INHERITED |= {"settings", "rows", "tables", "clear", "size", "version", "obstacles", "trouble"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

@@ -12,7 +12,17 @@ import pytest
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Answer, Net
-from matrix_baremetal.resources.matrix import CHECK, Account, Homeserver, HomeserverConfig, register, users
+from matrix_baremetal.resources.clusters import Cluster
+from matrix_baremetal.resources.matrix import (
+    CHECK,
+    CONNECTIONS,
+    Account,
+    Homeserver,
+    HomeserverConfig,
+    register,
+    users,
+)
+from matrix_baremetal.resources.postgres_store import PostgresStore
 from tests.fake_postgres import Base
 from tests.fakes import FakeHost, Machine
 
@@ -105,7 +115,7 @@ def test_ready_means_that_an_alias_that_nobody_has_is_not_found(
     status: int, code: str | None, ready: bool, host: FakeHost
 ) -> None:
     answer = Answer(status, {"errcode": code} if code else {})
-    net = Script(answer, answer)
+    net = Script(*[answer] * 2 * CONNECTIONS)
     host.net = net
     wanted = Homeserver("example.org")
     assert wanted.find(host) == replace(wanted, ready=ready)
@@ -116,10 +126,17 @@ def test_ready_means_that_an_alias_that_nobody_has_is_not_found(
 
 
 def test_it_waits_until_the_homeserver_is_ready(host: FakeHost) -> None:
-    net = Script(Answer(0, {}), Answer(502, {}), Answer(404, {}), Answer(404, {"errcode": "M_NOT_FOUND"}))
+    good = [Answer(404, {"errcode": "M_NOT_FOUND"})]
+    net = Script(Answer(0, {}), Answer(502, {}), Answer(404, {}), *good, Answer(500, {}), *good * CONNECTIONS)
     host.net = net
     Homeserver("example.org").make(host, None)
     assert net.answers == []
+
+
+def test_one_good_answer_is_not_enough_while_other_connections_to_the_database_are_dead(host: FakeHost) -> None:
+    good = Answer(404, {"errcode": "M_NOT_FOUND"})
+    host.net = Script(good, good, Answer(500, {}))
+    assert Homeserver("example.org").find(host) == Homeserver("example.org", ready=False)
 
 
 def test_a_config_is_checked_by_synapse_with_credentials_of_the_checking_unit(host: FakeHost) -> None:
@@ -162,10 +179,11 @@ def test_an_account_needs_a_password_in_its_file(text: str | None, host: FakeHos
         Account("@alice:example.org", password_file="/password").make(host, None)
 
 
+STORE = PostgresStore("matrix-synapse", Cluster("15", "main", 5432))
 ALICE = Account(
     "@alice:example.org",
     True,
-    database="matrix-synapse",
+    store=STORE,
     secret_file=SECRET_FILE,
     password_file="/secrets/passwords/alice",
     invent=lambda: "made-up",
@@ -257,9 +275,9 @@ def test_a_password_is_made_up_when_the_account_is_and_kept_for_root_alone(host:
 def test_all_accounts_are_listed(host: FakeHost) -> None:
     host.machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse")
     host.machine.postgres.accounts |= {"@alice:example.org": True, "@bob:example.org": False}
-    rows = users(host, 5432, "matrix-synapse")
+    rows = users(host, STORE)
     assert [(row["user"], row["admin"], row["deactivated"]) for row in rows] == [
         ("@alice:example.org", True, False),
         ("@bob:example.org", False, False),
     ]
-    assert users(host, 5432, "not-yet") == []
+    assert users(host, replace(STORE, database="not-yet")) == []

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal.errors import Error
-from matrix_baremetal.facts import OTHERS
+from matrix_baremetal.resources.clusters import SEEN
 from matrix_baremetal.resources.postgres import MAKE_DATABASE, OURS, Database, Role, query
 from tests.fake_postgres import Base
 from tests.fakes import FakeHost, Machine
@@ -64,20 +64,34 @@ def test_an_empty_one_that_a_killed_run_made_is_marked(host: FakeHost) -> None:
     assert DATABASE.find(host) == DATABASE
 
 
-def test_while_postgres_is_down_nothing_is_found_and_nothing_can_be_made(host: FakeHost) -> None:
+@pytest.mark.parametrize("wanted", [ROLE, DATABASE])
+def test_while_postgres_is_down_nobody_knows_and_nothing_can_be_made(wanted: Role | Database, host: FakeHost) -> None:
     host.machine.unit("postgresql@15-main.service").active = False
-    assert ROLE.find(host) is None
+    found = wanted.find(host)
+    assert found == replace(wanted, known=False)
+    assert (wanted.verb(found), wanted.verb(None)) == ("check", "create")
+    assert wanted.foreign(host) is None
     with pytest.raises(Error, match="Postgres is not reachable on port 5432") as caught:
-        ROLE.make(host, None)
+        wanted.make(host, found)  # type: ignore[arg-type]
     assert caught.value.hint == "pg_lsclusters"
 
 
+def test_where_postgres_is_not_installed_there_is_nothing_yet(tmp_path: Path) -> None:
+    host = FakeHost(Machine(tmp_path, packages=("nginx",)))
+    assert (ROLE.find(host), DATABASE.find(host)) == (None, None)
+    assert query(host, 5432, SEEN) == []
+    with pytest.raises(Error, match="Postgres is not installed") as caught:
+        ROLE.make(host, None)
+    assert caught.value.hint == "apt install postgresql"
+    assert host.machine.started == []
+
+
 def test_who_must_have_an_answer_does_not_take_silence_for_none(host: FakeHost) -> None:
-    assert query(host, 5432, OTHERS, must=True) == []
+    assert query(host, 5432, SEEN, must=True) == [["150013", "0", "0"]]
     host.machine.unit("postgresql@15-main.service").active = False
-    assert query(host, 5432, OTHERS) == []
+    assert query(host, 5432, SEEN) == []
     with pytest.raises(Error, match="Postgres is not reachable on port 5432"):
-        query(host, 5432, OTHERS, must=True)
+        query(host, 5432, SEEN, must=True)
 
 
 def test_a_database_that_only_calls_its_locale_c_is_told_apart(host: FakeHost) -> None:

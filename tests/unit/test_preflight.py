@@ -8,10 +8,10 @@ import pytest
 
 from matrix_baremetal import preflight
 from matrix_baremetal.components.nginx import CONFIG
-from matrix_baremetal.facts import Cluster
+from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.manifest import Manifest
-from matrix_baremetal.preflight import Obstacle, Refused
+from matrix_baremetal.preflight import Refused
 from matrix_baremetal.resources.matrix import HomeserverConfig
 from matrix_baremetal.session import Session
 from tests.fakes import FakeHost, Machine, a_session, a_site
@@ -39,7 +39,7 @@ def listening(now: Session, *listeners: Listener) -> list[Obstacle]:
 def test_a_sound_machine_has_no_obstacle(machine: Machine) -> None:
     now = a_session(machine)
     preflight.check_machine(now.host)
-    assert [*preflight.postgres(now.site), *preflight.web_server(now.needs, now.host)] == []
+    assert [*preflight.databases(now.site, now.needs, now.host), *preflight.web_server(now.needs, now.host)] == []
     assert [*preflight.space(now.host, now.site), *preflight.permanence(now.site, now.host, now.manifest)] == []
 
 
@@ -84,14 +84,6 @@ def test_the_server_name_never_changes_with_the_manifest_lost_either(machine: Ma
     now = a_session(machine)
     obstacle = one(preflight.permanence(now.site, now.host, Manifest()))
     assert "set server_name: old.org" in obstacle.hint
-
-
-@pytest.mark.parametrize(
-    ("cluster", "words"),
-    [(None, "no Postgres cluster"), (Cluster("14", "main", 5432), "needs Postgres 15; this machine's is 14")],
-)
-def test_postgres_is_there_and_new_enough(cluster: Cluster | None, words: str, machine: Machine) -> None:
-    assert words in one(preflight.postgres(a_session(machine, cluster=cluster).site)).message
 
 
 @pytest.mark.parametrize(
@@ -274,7 +266,7 @@ def test_all_obstacles_are_told_at_once_and_nothing_is_touched(machine: Machine)
     machine.superuser, machine.processor, machine.spare = False, "riscv64", MB
     machine.put("/etc/os-release", "")
     machine.put("/etc/nginx/conf.d/shop.conf", "server {")
-    now = a_session(machine, cluster=None)
+    now = a_session(machine, cluster=None, no_cluster=Obstacle("there is no Postgres cluster", "x"))
     before = machine.tree()
     with pytest.raises(Refused) as caught:
         preflight.check(now.site, now.needs, now.host, Manifest("old.org"))

@@ -11,6 +11,7 @@ import pytest
 
 from matrix_baremetal import report
 from matrix_baremetal.converge import Change
+from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.resources.resource import Difference
 from tests.fakes import a_site
 
@@ -58,8 +59,15 @@ Nothing has been changed. To do it: matrix-baremetal apply
 KEYS = ["kind", "name", "title", "action", "verb", "differences", "outcome", "edited", "kept", "reason", "seconds"]
 
 
-def page(changes: Sequence[Change], capsys: Captured, *, json: bool = False, verbose: bool = False) -> str:
-    report.plan(a_site(), changes, json=json, verbose=verbose)
+def page(
+    changes: Sequence[Change],
+    capsys: Captured,
+    obstacles: Sequence[Obstacle] = (),
+    *,
+    json: bool = False,
+    verbose: bool = False,
+) -> str:
+    report.plan(a_site(), changes, obstacles, json=json, verbose=verbose)
     return capsys.readouterr().out
 
 
@@ -73,13 +81,26 @@ def test_what_a_new_file_holds_is_shown_when_asked_for(capsys: Captured) -> None
         assert line in text.splitlines()
 
 
+def test_what_nobody_can_tell_is_not_called_new(capsys: Captured) -> None:
+    unknown = Change("Role", "a", "role a", "update", verb="check", differences=(Difference("known", "no", "yes"),))
+    text = page([unknown], capsys)
+    assert "  ~ check    role a\n      nobody can tell as long as Postgres is down\n" in text
+
+
+def test_a_plan_that_can_not_be_done_ends_with_what_is_in_the_way(capsys: Captured) -> None:
+    text = page([NEW], capsys, [Obstacle("a wall", "a door"), Obstacle("a moat", "a bridge")])
+    assert "matrix-baremetal apply" not in text
+    assert text.splitlines()[-5:] == ["✗ a wall", "  next: a door", "", "✗ a moat", "  next: a bridge"]
+
+
 def test_a_plan_without_changes_says_so(capsys: Captured) -> None:
     assert page([], capsys) == "example.org is as its config says. There is nothing to do.\n"
 
 
 def test_a_plan_as_json_has_the_keys_that_are_promised(capsys: Captured) -> None:
-    document = json.loads(page([NEW, STALE], capsys, json=True))
-    assert list(document) == ["server_name", "changes"]
+    document = json.loads(page([NEW, STALE], capsys, [Obstacle("a wall", "a door")], json=True))
+    assert list(document) == ["server_name", "changes", "obstacles"]
+    assert document["obstacles"] == [{"message": "a wall", "hint": "a door"}]
     assert [list(row) for row in document["changes"]] == [KEYS, KEYS]
     assert document["changes"][1]["differences"] == [{"field": "stale", "before": "yes", "after": "no"}]
 

@@ -7,13 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.postgres import OURS
+from matrix_baremetal.resources.postgres_store import PostgresStore
 from matrix_baremetal.resources.schema import Schema
 from tests.fake_postgres import Base
 from tests.fakes import FakeHost, Machine
 
 NAME = "matrix-synapse"
-SCHEMA = Schema(NAME, owner=NAME, unit="matrix-synapse.service")
+STORE = PostgresStore(NAME, Cluster("15", "main", 5432))
+SCHEMA = Schema(NAME, store=STORE, unit="matrix-synapse.service")
 
 
 @pytest.mark.parametrize(

@@ -60,8 +60,20 @@ def test_a_unit_that_is_down_is_a_fault(machine: Machine) -> None:
 
 def test_a_homeserver_that_lost_its_database_does_not_answer(machine: Machine) -> None:
     machine.unit("postgresql@15-main.service").active = False
-    assert faults(machine) == ["postgresql@15-main.service is inactive", "the homeserver does not answer"]
+    assert faults(machine) == [
+        "postgresql@15-main.service is inactive",
+        "Synapse can't use its database: Postgres does not run on port 5432",
+        "the homeserver does not answer",
+    ]
     assert seen(machine).disk["database"] == 0
+
+
+def test_a_database_that_takes_no_writes_is_a_fault_though_the_homeserver_answers(machine: Machine) -> None:
+    machine.postgres.read_only = True
+    assert faults(machine) == [
+        "Synapse can't use its database: the database matrix-synapse is read-only (default_transaction_read_only)"
+    ]
+    assert seen(machine).ready
 
 
 @pytest.mark.parametrize(
