@@ -188,7 +188,7 @@ class TestInstalled:
         commands = set(re.findall(r"^    ([a-z]+) ", usage(installed), re.MULTILINE))
         assert offered(installed, "") == commands
         actions = {
-            group: set(re.findall(r"^    ([a-z-]+) ", usage(installed, group), re.M))
+            group: set(re.findall(r"^    ([a-z-]+)(?: |$)", usage(installed, group), re.M))
             for group in ("user", "token", "show")
         }
         assert all(offered(installed, group, "") == found for group, found in actions.items())
