@@ -9,10 +9,11 @@ import contextlib
 import fcntl
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import IO
 
+import pluggy
 import pytest
 
 from tests.lab import Lab
@@ -54,7 +55,7 @@ def group(item: pytest.Item) -> str:
     return f"debian{release}" if release else "both"
 
 
-@pytest.hookimpl(wrapper=True, tryfirst=True)
+@pytest.hookimpl(hookwrapper=True, tryfirst=True)  # in the older form, as Debian 12's pytest has no other
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Nobody else has the guests of this group until its last test is over, nor is the internet taken from them."""
     if boots(item) == 2:
@@ -63,7 +64,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
                 HELD.take(name)
     try:
         with internet(item) if boots(item) else contextlib.nullcontext():
-            return (yield)
+            yield
     finally:
         if nextitem is None or group(nextitem) != group(item):
             HELD.let_go()
@@ -118,12 +119,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("tests that need no guest have failed")
 
 
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
-    report: pytest.TestReport = yield  # type: ignore[assignment]
-    if report.failed and not boots(item):
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pluggy.Result[pytest.TestReport], None]:
+    outcome = yield
+    if outcome.get_result().failed and not boots(item):
         FAILED.touch()
-    return report  # type: ignore[return-value]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
