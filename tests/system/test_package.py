@@ -125,10 +125,10 @@ class TestBuild:
 
     def test_depends_on_what_it_runs(self, builder: Guest) -> None:
         depends = builder.run("dpkg-deb --field /srv/matrix-baremetal_*.deb Depends").stdout
-        wanted = "certbot libjemalloc2 nginx python3-jinja2 python3-psutil python3-sh python3-venv python3-yaml"
+        wanted = (
+            "certbot libjemalloc2 nginx postgresql python3-jinja2 python3-psutil python3-sh python3-venv python3-yaml"
+        )
         assert set(wanted.split()) <= {word.split()[0] for word in depends.split(", ")}
-        # A site may be without it, on SQLite.
-        assert "postgresql" in builder.run("dpkg-deb --field /srv/matrix-baremetal_*.deb Recommends").stdout
 
     def test_a_build_that_ran_no_test_fails(self, builder: Guest) -> None:
         builder.run("cp -a /srv/tree /srv/untested && rm /srv/untested/tests/*/test_*.py")
