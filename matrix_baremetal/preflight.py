@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from matrix_baremetal.checks.machine import Right
 from matrix_baremetal.components.component import TLS
 from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.host import Host
@@ -73,6 +74,7 @@ def obstacles(site: Site, needs: Needs, host: Host, manifest: Manifest) -> list[
         *dns_plugin(site, host),
         *dns_credentials(site, host),
         *space(host, site),
+        *clock(host, site),
     ]
 
 
@@ -225,6 +227,15 @@ def dns_credentials(site: Site, host: Host) -> Iterator[Obstacle]:
         )
     elif path and node and (node.mode & 0o077 or node.owner != "root"):
         yield Obstacle(f"{path} can be read by others than root", f"chown root: {path} && chmod 600 {path}")
+
+
+def clock(host: Host, site: Site) -> Iterator[Obstacle]:
+    """The clock is right, as certificates are refused with another; only where Synapse isn't there yet."""
+    if host.node(f"/opt/matrix-baremetal/synapse/{site.versions.synapse.version}"):
+        return
+    seen = Right(site.config.acme.url).look(host)
+    if seen.state == "fail":
+        yield Obstacle(seen.message, seen.next)
 
 
 def space(host: Host, site: Site) -> Iterator[Obstacle]:

@@ -17,7 +17,7 @@ MB = 1024 * 1024
 # Below the first a database stops; below the second one has a few days. Bytes.
 FULL, TIGHT = 200 * MB, 1024 * MB
 # Seconds: what TLS and signatures forgive, and what shows that nobody sets the clock.
-WRONG, ASTRAY = 300, 30
+WRONG, ASTRAY = 3600, 30
 # systemd's catalogue: "A process of this unit has been killed by the OOM killer" (sd-messages.h).
 OUT_OF_MEMORY = "MESSAGE_ID=fe6faa94e7774663a0da52717891d8ef"
 SHARED_BY_PROVIDERS = ipaddress.ip_network("100.64.0.0/10")  # RFC 6598

@@ -132,3 +132,14 @@ def test_our_own_notes_are_lost(site: Site) -> None:
     done = site.mb("apply")
     assert "what was there is kept" in done.stdout
     invariants.hold(site)
+
+
+@pytest.mark.sampled(13)
+def test_a_wrong_clock(fresh: Site) -> None:
+    """F18: ten years off, every certificate is refused; it is said before the first change."""
+    fresh.guest.run("apt-get install -q -y --no-install-recommends faketime", timeout=300)
+    done = fresh.guest.run(["faketime", "-f", "+10y", *INSTALL], check=False)
+    fresh.judged(done, INSTALL, 1)
+    assert "the clock is wrong, so TLS and federation fail" in done.stderr
+    assert "timedatectl set-ntp true" in done.stderr
+    untouched(fresh)

@@ -185,6 +185,15 @@ def test_a_file_system_that_is_full_of_files_is_told_too(machine: Machine) -> No
     assert "df -i /opt" in obstacle.hint
 
 
+def test_a_wrong_clock_is_told_before_the_first_install_alone(machine: Machine) -> None:
+    now = a_session(machine)
+    assert list(preflight.clock(now.host, now.site)) == []
+    machine.internet.ahead = 10 * 365 * 86400.0
+    assert "the clock is wrong, so TLS and federation fail" in one(preflight.clock(now.host, now.site)).message
+    machine.at(f"/opt/matrix-baremetal/synapse/{now.site.versions.synapse.version}").mkdir(parents=True)
+    assert list(preflight.clock(now.host, now.site)) == []
+
+
 HOMESERVER = "/etc/matrix-synapse/homeserver.yaml"
 
 
