@@ -22,6 +22,10 @@ class SelfSigned(Resource):
         name = self.domain or self.directory.rpartition("/")[2]
         return f"self-signed certificate for {name}, for now"
 
+    @property
+    def noun(self) -> str:
+        return "self-signed certificate"
+
     def find(self, host: Host) -> Self | None:
         # A power cut may leave names without content.
         there = all(host.read(f"{self.directory}/self-signed/{name}") for name in ("fullchain.pem", "privkey.pem"))
