@@ -34,7 +34,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
         sampled = item.get_closest_marker("sampled")
-        if sampled and isinstance(item, pytest.Function) and item.callspec.params["debian"] not in sampled.args:
+        if sampled and release(item) not in sampled.args:
             item.add_marker(pytest.mark.long)
 
 
@@ -45,14 +45,19 @@ def boots(item: pytest.Item) -> int:
     return 1 if item.path.name == "test_lab.py" else 2
 
 
+def release(item: pytest.Item) -> int:
+    """The release of Debian that a test is about; 0 where it is about none, or several."""
+    params = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    found = next((params[name] for name in ("debian", "builder") if name in params), 0)
+    assert isinstance(found, int)
+    return found
+
+
 def group(item: pytest.Item) -> str:
     """Tests of one group are run by one worker: they share guests, or what is dear to make."""
     if boots(item) != 2:
         return item.path.stem
-    release = (
-        item.callspec.params.get("debian") if isinstance(item, pytest.Function) and hasattr(item, "callspec") else 0
-    )
-    return f"debian{release}" if release else "both"
+    return f"debian{release(item)}" if release(item) else "both"
 
 
 @pytest.hookimpl(hookwrapper=True, tryfirst=True)  # in the older form, as Debian 12's pytest has no other

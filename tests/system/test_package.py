@@ -229,3 +229,21 @@ class TestRemoved:
     def test_comes_back(self, removed: Guest) -> None:
         removed.run(f"apt-get install -q -y {DEB}")
         assert set(states(removed).values()) == {("disabled", "inactive"), ("static", "inactive")}
+
+
+class TestReadme:
+    """What its reader types."""
+
+    @pytest.mark.sampled(13)
+    def test_its_commands_install_a_homeserver(self, builder: Guest) -> None:
+        text = (REPOSITORY / "README.md").read_text().split("## Install it")[1].split("\n## ")[0]
+        commands = re.findall(r"^    (\S.*)$", text, re.MULTILINE)
+        assert 0 < len(commands) <= 4
+        # The unit tests of this build have been run on this machine.
+        builder.run("echo DEB_BUILD_OPTIONS=nocheck >> /etc/environment")
+        for command in commands:
+            said = builder.run(
+                f"cd /srv/tree && {command.replace('example.org', builder.domain)}", input="y\n"
+            ).stdout
+        assert f"{builder.domain} is ready after" in said
+        assert "no faults" in said
