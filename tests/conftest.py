@@ -30,7 +30,8 @@ FAILED = Path(tempfile.gettempdir(), f"matrix-baremetal-{os.environ.get('PYTEST_
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=boots)
+    # Last what needs both releases for itself: until then each has a worker.
+    items.sort(key=lambda item: (boots(item), release(item) or 99 if boots(item) == 2 else 0))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
         sampled = item.get_closest_marker("sampled")

@@ -72,7 +72,7 @@ class Runs(Check):
             return self.failed(f"{self.name} is {state}{again}", *lines, next=command)
         if restarts > MANY and uptime(rows) < LATELY:
             lines = last_lines(host, self.name)
-            return self.failed(f"{self.name} runs, and was restarted {restarts} times", *lines, next=journal)
+            return self.warned(f"{self.name} runs, and was restarted {restarts} times", *lines, next=journal)
         if rows.get("UnitFileState") not in STARTS:
             return self.failed(f"{self.name} runs, and a boot would not start it", next="matrix-baremetal apply")
         return self.fine(f"{self.name} runs")

@@ -58,6 +58,7 @@ def boots(guest: Guest) -> str:
 @needs_root
 @pytest.mark.parametrize("debian", [12, 13])
 def test_a_guest_boots(boot: Boot, lab: Lab, debian: int) -> None:
+    lab.down("lt-first")
     lab.up("lt-first", debian, bare=True)  # its base may have to be made first: that is no boot
     lab.down("lt-first")
     began = time.monotonic()
