@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -92,8 +91,7 @@ def versions(now: Session) -> dict[str, str]:
 
 def disk(now: Session) -> dict[str, int]:
     """Bytes: what the database takes, what is free for it and for media."""
-    media = now.host.path(DATA)
     return {
         "database": now.site.store(USER).size(now.host),
-        "free": shutil.disk_usage(media if media.exists() else now.host.path("/var/lib")).free,
+        "free": now.host.space(DATA if now.host.node(DATA) else "/var/lib").size,
     }

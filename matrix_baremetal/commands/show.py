@@ -33,8 +33,12 @@ def dns(now: Session, args: Namespace) -> None:
 
 def records(now: Session) -> list[dns_records.Record]:
     """The records, with the addresses that this machine has."""
-    mine = facts.addresses(now.host) if now.host.live else ()
-    return list(dns_records.records(now.site, now.needs, mine, occupied(now)))
+    return list(dns_records.records(now.site, now.needs, own(now), occupied(now)))
+
+
+def own(now: Session) -> tuple[str, ...]:
+    """This machine's addresses; in a folder none are known."""
+    return facts.addresses(now.host) if now.host.live else ()
 
 
 def dns_page(now: Session, found: list[dns_records.Record]) -> str:
@@ -46,7 +50,7 @@ def dns_page(now: Session, found: list[dns_records.Record]) -> str:
     parts = [report.table(rows)]
     parts += [f"Another web server answers for {name}: its records stay as they are." for name in occupied(now)]
     if any(each.value is None for each in found):
-        parts.append(unknown(facts.addresses(now.host) if now.host.live else ()))
+        parts.append(unknown(own(now)))
     parts.append(
         "Leave a provider's proxy for web sites (Cloudflare's orange cloud) off for these names: it limits the "
         "size of uploads, and passes on the ports of web sites alone."
