@@ -18,12 +18,13 @@ import pytest
 
 from tests.lab import Lab
 from tests.lab.places import CACHE, lock
+from tests.vm import vm
 
 # Their assertions say what they saw, as those of tests do.
 pytest.register_assert_rewrite("tests.system.invariants", "tests.system.site")
 
-# Guests of the lab's own tests, and of those that stand on the lab, are called so; nobody else's are.
-PREFIXES = {1: "lt-", 2: "st-"}
+# Guests of the lab's own tests, of those that stand on the lab, and virtual machines: nobody else's are called so.
+PREFIXES = {1: "lt-", 2: "st-", 3: "vt-"}
 # Written when a test that needs no guest has failed, for all workers of a run.
 FAILED = Path(tempfile.gettempdir(), f"matrix-baremetal-{os.environ.get('PYTEST_XDIST_TESTRUNUID', os.getpid())}")
 
@@ -40,7 +41,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def boots(item: pytest.Item) -> int:
-    """0 for what needs no guest, 1 for the lab's own tests, 2 for what stands on the lab."""
+    """0 for what needs no guest, 1 for the lab's own tests, 2 for what stands on the lab, 3 for virtual machines."""
+    if item.get_closest_marker("vm") is not None:
+        return 3
     if item.get_closest_marker("lab") is None:
         return 0
     return 1 if item.path.name == "test_lab.py" else 2
@@ -56,6 +59,8 @@ def release(item: pytest.Item) -> int:
 
 def group(item: pytest.Item) -> str:
     """Tests of one group are run by one worker: they share guests, or what is dear to make."""
+    if boots(item) == 3:
+        return "vm"  # one after the other: each of them keeps two cores busy
     if boots(item) != 2:
         return item.path.stem
     return f"debian{release(item)}" if release(item) else "both"
@@ -166,7 +171,10 @@ def alone(file: IO[str]) -> bool:
 
 
 def clear(prefixes: tuple[str, ...]) -> None:
-    """Take down guests whose names begin so."""
+    """Take down guests and virtual machines whose names begin so."""
     for guest in Lab().list():
         if guest.name.startswith(prefixes):
             guest.down()
+    for name in vm.names():
+        if name.startswith(prefixes):
+            vm.Vm(name).down()

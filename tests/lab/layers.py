@@ -63,7 +63,7 @@ def kept(kind: str, key: Sequence[object], make: Callable[[Path], None]) -> Path
     with lock(path.name):
         if not path.exists():
             draft = CACHE / f"{path.name}.new"
-            _remove(draft)
+            remove(draft)
             draft.mkdir(parents=True)
             make(draft)
             (draft / "fs").chmod(0o755)
@@ -81,10 +81,11 @@ def prune(used: Collection[Path]) -> None:
         with lock(path.name, wait=False) as free:
             if free:
                 say(f"removing {path.name} from the cache")
-                _remove(path)
+                remove(path)
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a directory with all in it; none is fine."""
     if path.exists():
         shutil.rmtree(path)
 
@@ -111,7 +112,7 @@ def above(lower: Sequence[Path], draft: Path, script: str, **variables: str) -> 
         "ROOT": draft / "root",
     }
     _script(_OVERLAY + script, draft / "log", **{name: str(path) for name, path in places.items()}, **variables)
-    _remove(draft / "work")
+    remove(draft / "work")
 
 
 def _pip_config() -> str:

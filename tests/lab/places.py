@@ -1,9 +1,9 @@
 """Where the lab keeps things, its locks, and files that are never half-written.
 
-Three places, as they live for different times: `CACHE` for as long as what went in is the same, `DISKS` for as long
-as a guest, `RUN` until the machine restarts. MATRIX_BAREMETAL_LAB moves all of them below one directory; the network
-is still the one network of this machine, so two such directories can't be in use at once: `PREFIX` keeps them from
-taking each other's guests for leftovers.
+Four places, as they live for different times: `CACHE` for as long as what went in is the same, `DISKS` and `VMS` for
+as long as a guest or a virtual machine, `RUN` until the machine restarts. MATRIX_BAREMETAL_LAB moves them all below
+one directory; the network is still the one network of this machine, so two such directories can't be in use at once:
+`PREFIX` keeps them from taking each other's guests for leftovers.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from typing import Any
 _moved = os.environ.get("MATRIX_BAREMETAL_LAB")
 CACHE = Path(_moved, "cache") if _moved else Path("/var/cache/matrix-baremetal-lab")
 DISKS = Path(_moved, "disks") if _moved else Path("/var/lib/matrix-baremetal-lab")
+VMS = Path(_moved, "vms") if _moved else Path("/var/lib/matrix-baremetal-vms")
 RUN = Path(_moved, "run") if _moved else Path("/run/matrix-baremetal-lab")
 # What the kernel's things of this lab (control groups, network namespaces, mounts) are called, before "-NAME".
 PREFIX = f"mblab{hashlib.sha256(_moved.encode()).hexdigest()[:4]}" if _moved else "mblab"
