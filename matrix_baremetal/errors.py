@@ -6,7 +6,7 @@ Anything that is not an `Error` is a bug and keeps its traceback. Only `cli` cat
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 FAILED = 1
 USAGE = 2
@@ -16,15 +16,17 @@ DIFFERS = 3
 class Error(Exception):
     """Something went wrong that a person can understand and mend.
 
-    `message` is one sentence; `hint` is what to do next, best a command; `status` is the exit status.
+    `message` is one sentence; `hint` is what to do next, best a command; `status` is the exit status. `passes` says
+    that the cause may go by itself, such as a network that is late at boot, so that the same again may succeed.
     """
 
     status = FAILED
 
-    def __init__(self, message: str, hint: str | None = None) -> None:
+    def __init__(self, message: str, hint: str | None = None, *, passes: bool = False) -> None:
         super().__init__(message)
         self.message = message
         self.hint = hint
+        self.passes = passes
 
 
 @dataclass(frozen=True, order=True)
@@ -39,10 +41,11 @@ class Problem:
 
 @dataclass(frozen=True)
 class Obstacle:
-    """Something in the way: one sentence, and how to get it out of the way."""
+    """Something in the way: one sentence, and how to get it out of the way; whether it may go by itself."""
 
     message: str
     hint: str
+    passes: bool = field(default=False, compare=False)
 
 
 class ConfigError(Error):

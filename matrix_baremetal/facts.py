@@ -45,7 +45,6 @@ def read(host: Host) -> Facts:
     """Look at the host. Writes nothing, and works in a folder too, where the machine is the one that looks."""
     packages = installed(host)
     release = re.search(r'^VERSION_ID="?(\d+)', host.text("/etc/os-release") or "", re.MULTILINE)
-    python = re.search(r"\d+\.\d+", host.target("/usr/bin/python3") or "")
     there, used = clusters.read(host), used_port(host)
     # Where Postgres is yet to be installed, that makes its first cluster.
     chosen = clusters.choose(there, used) if there or "postgresql" in packages else None
@@ -54,7 +53,7 @@ def read(host: Host) -> Facts:
         architecture=host.processor,
         memory=kernel.memory(),
         processors=kernel.processors(),
-        python=python[0] if python else "",
+        python=python(host),
         nginx=numbers(packages.get("nginx", "")),
         ipv6=host.live and os.path.exists("/proc/net/if_inet6"),
         cluster=chosen if isinstance(chosen, Cluster) else None,
@@ -63,6 +62,12 @@ def read(host: Host) -> Facts:
         pool=pool(host),
         used_port=used,
     )
+
+
+def python(host: Host) -> str:
+    """The version of Debian's Python, as 3.11."""
+    found = re.search(r"\d+\.\d+", host.target("/usr/bin/python3") or "")
+    return found[0] if found else ""
 
 
 def own_addresses(host: Host) -> list[str]:

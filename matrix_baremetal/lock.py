@@ -68,6 +68,6 @@ def busy(note: bytes) -> Busy:
     try:
         holder = json.loads(note)
         since = f"since {holder['since']}, process {holder['pid']}"
-        return Busy(f"another run is at work: {holder['command']} ({since})", hint=hint)
+        return Busy(f"another run is at work: {holder['command']} ({since})", hint=hint, passes=True)
     except (ValueError, KeyError, TypeError):
-        return Busy("another run of matrix-baremetal is at work", hint=hint)
+        return Busy("another run of matrix-baremetal is at work", hint=hint, passes=True)

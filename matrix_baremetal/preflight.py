@@ -32,7 +32,8 @@ class Refused(Error):
 
     def __init__(self, obstacles: list[Obstacle]) -> None:
         self.obstacles = tuple(obstacles)
-        super().__init__("\n".join(f"{o.message}\n    → {o.hint}" for o in obstacles), hint="nothing was changed")
+        told = "\n".join(f"{o.message}\n    → {o.hint}" for o in obstacles)
+        super().__init__(told, hint="nothing was changed", passes=all(o.passes for o in obstacles))
 
 
 def check_machine(host: Host) -> None:
@@ -85,15 +86,20 @@ def refuse(obstacles: list[Obstacle]) -> None:
 
 
 def machine(host: Host) -> Iterator[Obstacle]:
-    """Root, Debian 12 or 13, systemd, and a processor that there are wheels for."""
+    """A system that we work on, and systemd runs."""
+    yield from system(host)
+    if host.node("/run/systemd/system") is None:
+        yield Obstacle("systemd does not run here (a container?)", "use a machine or container that boots systemd")
+
+
+def system(host: Host) -> Iterator[Obstacle]:
+    """Root, Debian 12 or 13, and a processor that there are wheels for."""
     if not host.superuser:
         yield Obstacle("this needs root", "run it with sudo")
     release = dict(re.findall(r'^(\w+)="?([^"\n]*)', host.text("/etc/os-release") or "", re.MULTILINE))
     if release.get("ID") != "debian" or release.get("VERSION_ID") not in ("12", "13"):
         name = release.get("PRETTY_NAME", "an unknown system")
         yield Obstacle(f"this is {name}; only Debian 12 and 13 are supported", "use a machine with Debian 13")
-    if host.node("/run/systemd/system") is None:
-        yield Obstacle("systemd does not run here (a container?)", "use a machine or container that boots systemd")
     processor = host.processor
     if processor not in ("x86_64", "aarch64"):
         yield Obstacle(
@@ -235,7 +241,8 @@ def clock(host: Host, site: Site) -> Iterator[Obstacle]:
         return
     seen = Right(site.config.acme.url).look(host)
     if seen.state == "fail":
-        yield Obstacle(seen.message, seen.next)
+        # At a first boot the time may not have come from the network yet.
+        yield Obstacle(seen.message, seen.next, passes=True)
 
 
 def space(host: Host, site: Site) -> Iterator[Obstacle]:

@@ -58,7 +58,10 @@ def document(data: Any) -> None:
 def plan(site: Site, changes: Sequence[Change], obstacles: Sequence[Obstacle], *, json: bool, verbose: bool) -> None:
     """The page that is read before anything changes; last what would keep all of it from being done."""
     if json:
-        rows = {"changes": [row(change) for change in changes], "obstacles": [asdict(o) for o in obstacles]}
+        rows = {
+            "changes": [row(change) for change in changes],
+            "obstacles": [{"message": o.message, "hint": o.hint} for o in obstacles],
+        }
         document({"server_name": site.config.server_name, **rows})
         return
     if not changes:

@@ -8,6 +8,7 @@ from argparse import Namespace
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,7 @@ from matrix_baremetal.findings_page import summary as summed_up
 from matrix_baremetal.findings_page import told
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
+from matrix_baremetal.patience import patiently
 from matrix_baremetal.resources.matrix import Account
 from matrix_baremetal.session import Session
 
@@ -36,6 +38,11 @@ class Contradiction(Error):
 
 
 def run(args: Namespace) -> int:
+    """Set everything up, and where asked to, again after what a network that comes late made fail."""
+    return patiently(partial(install, args), args.retry)
+
+
+def install(args: Namespace) -> int:
     """init where there is no config, preflight, apply, the first administrator; 3 while a certificate is pending."""
     began = time.monotonic()
     host = Host(Path(args.root))

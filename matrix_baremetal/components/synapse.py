@@ -21,7 +21,7 @@ from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
 from matrix_baremetal.resources.services import Service
-from matrix_baremetal.versions import lock
+from matrix_baremetal.versions import Versions, lock
 
 UNIT = "matrix-synapse.service"
 ETC = "/etc/matrix-synapse"
@@ -63,7 +63,7 @@ class Synapse(Component):
             *CREDENTIALS.values(),
             *service_reads(UNIT),
         )
-        yield Service(UNIT, reads=(*read, f"{self._virtualenv.path}/complete.json"))
+        yield Service(UNIT, reads=(*read, f"{OPT}/{self.site.versions.synapse.version}/complete.json"))
         yield Homeserver(self.config.server_name, unit=UNIT)
 
     def checks(self, needs: Needs) -> Iterator[Check]:
@@ -93,23 +93,24 @@ class Synapse(Component):
             yield Secret(path, witness=f"{ETC}/homeserver.yaml", invent=invent)
 
     def _program(self) -> Iterator[Resource]:
-        yield Directory(OPT, 0o755)
-        yield self._virtualenv
+        yield from ahead(self.site.versions, self.site.facts.python, self.site.wheelhouse)
         yield Link(f"{OPT}/current", self.site.versions.synapse.version)
         yield File(f"{ETC}/log.yaml", log_yaml())
 
-    @property
-    def _virtualenv(self) -> Virtualenv:
-        version = self.site.versions.synapse.version
-        pins = lock(f"synapse-{version}")
-        return Virtualenv(
-            f"{OPT}/{version}",
-            pins=hashlib.sha256(pins.encode()).hexdigest()[:16],
-            python=self.site.facts.python,
-            requirements=pins,
-            uv=lock("uv"),
-            wheelhouse=self.site.wheelhouse,
-        )
+
+def ahead(versions: Versions, python: str, wheelhouse: str | None) -> tuple[Directory, Virtualenv]:
+    """Synapse's program, which is the same for every site: an image may have it before there is a config."""
+    version = versions.synapse.version
+    pins = lock(f"synapse-{version}")
+    virtualenv = Virtualenv(
+        f"{OPT}/{version}",
+        pins=hashlib.sha256(pins.encode()).hexdigest()[:16],
+        python=python,
+        requirements=pins,
+        uv=lock("uv"),
+        wheelhouse=wheelhouse,
+    )
+    return Directory(OPT, 0o755), virtualenv
 
 
 def passed_on(config: Config, *paths: str) -> Proxy:

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
+from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.shell import Failed
@@ -43,8 +44,15 @@ class Packages(Resource):
             host.run(*install, *missing, timeout=1800)
         except Failed:
             # A machine whose lists were never fetched, or are older than the archive.
-            host.run("apt-get", "update", "-q", *PATIENCE, timeout=600)
-            host.run(*install, *missing, timeout=1800)
+            host.run("apt-get", "update", "-q", *PATIENCE, timeout=600, ok=range(256))
+            try:
+                host.run(*install, *missing, timeout=1800)
+            except Failed as error:
+                raise Error(
+                    f"apt could not install {', '.join(missing)}: {error.result.last_words}",
+                    hint="once the cause is gone: matrix-baremetal apply",
+                    passes=True,
+                ) from None
 
 
 def installed(host: Host) -> dict[str, str]:

@@ -145,6 +145,7 @@ class Virtualenv(Resource):
         return Error(
             f"the virtualenv {self.path} could not be made from {where}: {words}",
             hint="matrix-baremetal apply goes on from here once the cause is gone",
+            passes=True,
         )
 
     def undo(self, host: Host) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from matrix_baremetal import __version__
-from matrix_baremetal.words import install, look, token, user
+from matrix_baremetal.words import image, install, look, token, user
 from matrix_baremetal.words.common import Words, common
 
 EXAMPLES = """\
@@ -29,6 +29,6 @@ def parser() -> Words:
     top.add_argument("--version", action="version", version=f"matrix-baremetal {__version__}")
     common(top, suppress=False)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Words)
-    for part in (install, look, user, token):
+    for part in (install, look, user, token, image):
         part.add(commands)
     return top

@@ -20,7 +20,8 @@ from matrix_baremetal.words import parser
 
 USER = ("user", *(f"user {action}" for action in ("list", "add", "show", "passwd", "admin", "deactivate", "import")))
 TOKEN = ("token", "token create", "token list", "token revoke")
-COMMANDS = ("init", "install", "plan", "apply", "render", "status", "doctor", *USER, *TOKEN)
+IMAGE = ("image", "image prepare", "image check")
+COMMANDS = ("init", "install", "plan", "apply", "render", "status", "doctor", *USER, *TOKEN, *IMAGE)
 SHOW = ("show", "show dns", "show well-known", "show ports", "show config-schema")
 Captured = pytest.CaptureFixture[str]
 

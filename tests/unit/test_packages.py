@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.packages import Packages, installed
-from matrix_baremetal.shell import Failed
 from tests.fakes import FakeHost, Machine
 
 STATUS = """\
@@ -61,5 +61,7 @@ def test_where_it_cannot_be_installed_the_lists_are_fetched_first(tmp_path: Path
 def test_where_it_cannot_be_installed_then_either_apt_has_the_last_word(tmp_path: Path) -> None:
     machine = Machine(tmp_path, packages=())
     machine.says["apt-get"] = "E: Unable to locate package certbot"
-    with pytest.raises(Failed, match="Unable to locate"):
+    with pytest.raises(Error, match="could not install certbot: E: Unable to locate") as caught:
         Packages("tests", ("certbot",)).make(FakeHost(machine), None)
+    assert caught.value.hint
+    assert caught.value.passes
