@@ -11,6 +11,8 @@ from matrix_baremetal.host import Host
 KEY = b"PRIVATE KEY-----"
 # Where people and programs put keys of their own; what packages ship below /usr is the same for everybody anyway.
 PLACES = ("etc", "root", "home", "srv", "usr/local", "opt", "var/lib")
+# Pinned byte by byte: Twisted's own tests have keys in there.
+PINNED = "opt/matrix-baremetal/synapse"
 # Debian's self-signed pair, without which its Postgres does not start; nothing that we make trusts or serves it.
 DEBIANS = "etc/ssl/private/ssl-cert-snakeoil.key"
 # Bytes: no key is longer.
@@ -99,7 +101,13 @@ def private_keys(host: Host) -> Iterator[str]:
     for place in PLACES:
         for path in sorted(host.root.joinpath(place).rglob("*")):
             name = str(path.relative_to(host.root))
-            if name != DEBIANS and not path.is_symlink() and path.is_file() and holds_key(path):
+            if (
+                name != DEBIANS
+                and not name.startswith(PINNED)
+                and not path.is_symlink()
+                and path.is_file()
+                and holds_key(path)
+            ):
                 yield f"/{name}"
 
 

@@ -25,7 +25,8 @@ def machine(tmp_path: Path) -> Machine:
     machine = Machine(tmp_path)
     machine.put("/etc/machine-id", "")
     machine.put(f"/{DEBIANS}", PEM, 0o640)
-    machine.put("/opt/matrix-baremetal/synapse/1/lib/test_keys.py", f'KEY = """{PEM}"""\n')
+    machine.put("/opt/matrix-baremetal/synapse/1/lib/twisted/test/server.pem", PEM)
+    machine.put("/opt/tool/test_keys.py", f'KEY = """{PEM}"""\n')
     machine.put("/etc/ssl/certs/root.pem", "-----BEGIN CERTIFICATE-----\n")
     machine.put("/var/lib/postgresql/15/main/base/5/pg_version", "15")
     return machine
