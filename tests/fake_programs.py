@@ -253,7 +253,9 @@ class Programs(FakeCertificates):
         return Result(0, "".join(rows), "")
 
     def _python(self, words: tuple[str, ...]) -> Result:
-        # venv, pip download (of uv), pip install (into the virtualenv whose Python this is).
+        # compileall, venv, pip download (of uv), pip install (into the virtualenv whose Python this is).
+        if words[:3] == ("-I", "-m", "compileall"):
+            return Result(1, self.says["compileall"], "") if "compileall" in self.says else GOOD
         if words[:3] == ("-I", "-m", "venv"):
             self._virtualenv(words[-1])
         elif "download" in words:
@@ -265,10 +267,13 @@ class Programs(FakeCertificates):
         return GOOD
 
     def _uv(self, words: tuple[str, ...]) -> Result:
-        if "uv" in self.says:
-            return Result(1, "", self.says["uv"])
+        cache = self.at(words[words.index("--cache-dir") + 1])
+        cache.mkdir(exist_ok=True)
+        (cache / "a-wheel").touch()
         if words[0] == "venv":
             self._virtualenv(words[-1])
+        elif "uv pip" in self.says:
+            return Result(1, "", self.says["uv pip"])
         else:
             self._filled(words[words.index("-r") + 1].rpartition("/")[0])
         return GOOD

@@ -29,6 +29,13 @@ PIP = (
     "off",
 )
 MISMATCH = ("DO NOT MATCH THE HASHES", "Hash mismatch")
+UNREACHED = ("Failed to download", "Failed to fetch")
+# Half of all code, and nothing that Synapse ever imports: it would take as long again to compile.
+IDLE = "/tests?/|/phonenumbers/(geodata|carrierdata|tzdata)/"
+
+
+class Unreached(Error):
+    """The network went away in mid-download; what has come is kept."""
 
 
 @dataclass(frozen=True)
@@ -63,17 +70,20 @@ class Virtualenv(Resource):
     def make(self, host: Host, found: Self | None) -> None:
         parent, _, name = self.path.rpartition("/")
         building, old = f"{parent}/.{name}.building", f"{parent}/.{name}.old"
-        for leftover in (building, f"{building}.cache", old):
+        for leftover in (building, old):
             host.remove_tree(leftover)
         host.mkdir(building, 0o755)
         try:
             self._build(host, building)
+            self._compile(host, building)
             relocate(host, building, self.path)
             host.write(f"{building}/{MARK}", json.dumps({"pins": self.pins, "python": self.python}) + "\n", 0o644)
             host.run("sync", "-f", str(host.path(building)))
-        except BaseException:
+        except BaseException as error:
             host.remove_tree(building)
-            host.remove_tree(f"{building}.cache")
+            # Downloads that are whole: the next run goes on from there.
+            if not isinstance(error, Unreached):
+                host.remove_tree(f"{building}.cache")
             raise
         if host.node(self.path):
             host.rename(self.path, old)
@@ -112,7 +122,7 @@ class Virtualenv(Resource):
         )
         host.run(
             *(program, "pip", "install", *common, "--python", f"{place}/bin/python", "--system-certs"),
-            *("--require-hashes", "--no-deps", "--only-binary", ":all:", "--compile-bytecode"),
+            *("--require-hashes", "--no-deps", "--only-binary", ":all:"),
             *("--link-mode", "hardlink", "--strict", *source, "-r", str(host.path(lock))),
             timeout=1800,
         )
@@ -125,9 +135,21 @@ class Virtualenv(Resource):
         host.run(self.interpreter, "-I", "-m", "venv", "--without-pip", place, timeout=300)
         host.run(
             *(f"{place}/bin/python", "-I", debian_pip(host), "install", *PIP, *offline(self.wheelhouse)),
-            *("--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(host.path(lock))),
+            *("--no-compile", "--no-deps", "--only-binary", ":all:", "--require-hashes", "-r", str(host.path(lock))),
             timeout=1800,
         )
+
+    def _compile(self, host: Host, building: str) -> None:
+        """Write bytecode now: the service can't, and would compile all that it imports at each start."""
+        place = host.path(building)
+        words = ("-I", "-m", "compileall", "-q", "-j", "0", "-x", IDLE, str(place / "lib"))
+        try:
+            host.run(str(place / "bin/python"), *words, timeout=1800)
+        except Failed as error:
+            raise Error(
+                f"the virtualenv {self.path} could not be compiled: {error.result.last_words}",
+                hint=f"df {self.path.rpartition('/')[0]}; matrix-baremetal apply goes on from here",
+            ) from None
 
     @property
     def interpreter(self) -> str:
@@ -142,14 +164,25 @@ class Virtualenv(Resource):
                 hint="check the package index or the wheel directory that this machine uses",
             )
         where = f"the wheel directory {self.wheelhouse}" if self.wheelhouse else "the package index"
-        return Error(
-            f"the virtualenv {self.path} could not be made from {where}: {words}",
+        kind = Unreached if any(mark in error.result.err for mark in UNREACHED) else Error
+        return kind(
+            f"the virtualenv {self.path} could not be made from {where}: {first_and_last(words)}",
             hint="matrix-baremetal apply goes on from here once the cause is gone",
             passes=True,
         )
 
     def undo(self, host: Host) -> None:
+        parent, _, name = self.path.rpartition("/")
         host.remove_tree(self.path)
+        host.remove_tree(f"{parent}/.{name}.building.cache")
+
+
+def first_and_last(words: str) -> str:
+    """What uv could not do, and the last of its row of causes, which is the one that says why."""
+    lines = [line.strip() for line in words.splitlines()]
+    failed = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
+    causes = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
+    return f"{failed[0]}: {causes[-1]}" if failed and causes else words
 
 
 def fetch_uv(host: Host, place: str, lock: str, python: str, wheelhouse: str | None) -> str | None:

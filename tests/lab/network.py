@@ -113,6 +113,11 @@ def plug(name: str, octet: int) -> Path:
     return space
 
 
+def mute(octet: int, silent: bool = True) -> None:
+    """Let nothing through to or from an address, without an error that anybody would get: its link stays up."""
+    call("ip", "link", "set", f"mblab.{octet}", *(("nomaster",) if silent else ("master", BRIDGE)))
+
+
 def unplug(name: str) -> None:
     """The veth pair goes with its namespace."""
     if namespace(name).exists():

@@ -27,12 +27,13 @@ def words(host: FakeHost) -> list[str]:
 
 def test_uv_makes_it_from_hashes_and_wheels_alone(host: FakeHost) -> None:
     WANTED.make(host, None)
-    download, venv, install, sync = words(host)
+    download, venv, install, compiled, sync = words(host)
     for option in ("--require-hashes", "--only-binary :all:", "--no-deps"):
         assert option in download
         assert option in install
     assert "venv" in venv
     assert "--python /usr/bin/python3.11" in venv
+    assert "-m compileall" in compiled
     assert sync.startswith("sync -f")
     assert host.names("/opt/v") == ("1",)
     assert not any("uv" in name for name in host.names("/opt/v/1"))
@@ -42,7 +43,7 @@ def test_where_uv_cannot_be_had_pip_makes_it(host: FakeHost) -> None:
     host.machine.says["python"] = "ERROR: No matching distribution found for uv"
     host.machine.failures["python"] = 1
     WANTED.make(host, None)
-    download, venv, install, _ = words(host)
+    download, venv, install, _, _ = words(host)
     assert "pip" in download
     assert "-m venv --without-pip" in venv
     assert "install" in install
@@ -77,6 +78,37 @@ def test_any_other_failure_says_where_it_was_taken_from_and_that_it_goes_on(host
     with pytest.raises(Error, match="from the wheel directory /srv/wheels"):
         offline.make(host, None)
     assert "--no-index --find-links /srv/wheels" in words(host)[-2]
+
+
+GONE = """warning: something else
+error: Failed to download `rpds-py==2026.9.1`
+  cause: Request failed after 3 retries in 5.4s
+  cause: Network is unreachable (os error 101)
+"""
+
+
+def test_a_network_that_goes_away_is_said_in_one_line_and_what_came_is_taken_up_again(host: FakeHost) -> None:
+    host.machine.says["uv pip"] = GONE
+    with pytest.raises(Error) as caught:
+        WANTED.make(host, None)
+    assert caught.value.message.endswith(
+        "from the package index: Failed to download `rpds-py==2026.9.1`: Network is unreachable (os error 101)"
+    )
+    assert host.names("/opt/v") == (".1.building.cache",)
+    del host.machine.says["uv pip"]
+    WANTED.make(host, None)
+    assert host.names("/opt/v") == ("1",)
+    host.mkdir("/opt/v/.1.building.cache", 0o755)
+    WANTED.undo(host)
+    assert host.names("/opt/v") == ()
+
+
+def test_bytecode_that_can_not_be_written_is_said(host: FakeHost) -> None:
+    host.machine.says["compileall"] = "*** OSError: [Errno 28] No space left on device"
+    with pytest.raises(Error, match=r"could not be compiled: .*No space left on device") as caught:
+        WANTED.make(host, None)
+    assert caught.value.hint
+    assert host.names("/opt/v") == ()
 
 
 def test_the_old_one_serves_until_the_new_one_is_whole(tmp_path: Path) -> None:
