@@ -20,7 +20,7 @@ from matrix_baremetal.resources.resource import Difference
 from matrix_baremetal.site import Site
 
 SIGNS = {"create": "+", "start": "+", "remove": "-", "forget": "-", "wait": " "}
-COLOURS = {"+": "32", "-": "31", "~": "33", "!": "33", "✓": "32", "✗": "31", "dim": "2", "bold": "1"}
+COLOURS = {"+": "32", "-": "31", "~": "33", " ": "0", "!": "33", "✓": "32", "✗": "31", "dim": "2", "bold": "1"}
 
 
 def coloured(text: str, colour: str) -> str:
@@ -69,23 +69,31 @@ def plan(site: Site, changes: Sequence[Change], obstacles: Sequence[Obstacle], *
         return
     print(f"What apply would change for {site.config.server_name}, in this order:\n")
     for change in changes:
-        sign = SIGNS.get(change.verb, "~")
-        print(f"  {coloured(sign, sign)} {change.verb:<8} {change.title}{size(change)}")
+        print(planned(change))
         for line in details(change, verbose=verbose):
             print(f"      {line}")
     if not obstacles:
-        print(f"\n{counted(changes)}. Nothing has been changed. To do it: matrix-baremetal apply")
+        print("\n" + wrapped(f"{counted(changes)}. Nothing has been changed. To do it: matrix-baremetal apply"))
         return
-    print(f"\n{counted(changes)}. Nothing has been changed, and nothing can be as long as this is in the way:")
+    in_the_way = "Nothing has been changed, and nothing can be as long as this is in the way:"
+    print("\n" + wrapped(f"{counted(changes)}. {in_the_way}"))
     for obstacle in obstacles:
-        print(f"\n{coloured('✗', '✗')} {obstacle.message}\n  next: {obstacle.hint}")
+        said = wrapped(f"✗ {obstacle.message}\n  next: {obstacle.hint}", 2)
+        print(f"\n{said.replace('✗', coloured('✗', '✗'), 1)}")
+
+
+def planned(change: Change) -> str:
+    """A change that is to come, in a line."""
+    sign, lines = SIGNS.get(change.verb, "~"), size(change)
+    # Broken before it is coloured: what isn't seen has no width.
+    line = wrapped(f"  {sign} {change.verb:<8} {change.title}{lines}", 6).replace(sign, coloured(sign, sign), 1)
+    return line.replace(lines, coloured(lines, "dim")) if lines else line
 
 
 def size(change: Change) -> str:
     """How long a new file is: its text is for -v."""
     lines = next((d.after.count("\n") for d in change.differences if d.field == "content"), 0)
-    told = f"  ({lines} {'line' if lines == 1 else 'lines'})"
-    return coloured(told, "dim") if change.action == "create" and lines else ""
+    return f"  ({several('line', lines)})" if change.action == "create" and lines else ""
 
 
 def details(change: Change, *, verbose: bool) -> Iterator[str]:

@@ -91,6 +91,7 @@ def ask(question: str, *, default: str, check: Check) -> str:
         try:
             answer = input(f"{question}{f' [{default}]' if default else ''}: ").strip() or default
         except EOFError:
+            print()
             raise Error("no answer was given", hint="matrix-baremetal init --help") from None
         try:
             return check(answer) if answer or default else ""

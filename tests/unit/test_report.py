@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -170,6 +172,31 @@ def test_prose_is_broken_between_words_on_a_terminal_and_nowhere_else() -> None:
     assert all(len(line) <= 80 for line in lines if "/a/path" not in line)
     assert "/a/path/of/" + "many/" * 20 + "parts" in lines[-2], "a path is never broken"
     assert lines[-1] == "second line"
+
+
+def test_the_plan_on_a_terminal_is_the_page_in_colours_with_its_lines_broken() -> None:
+    where = "/etc/systemd/system/postgresql@17-main.service.d/50-matrix-baremetal.conf"
+    new = (Difference("content", "", "a\nb\n"),)
+    verbs = (
+        "create",
+        "start",
+        "remove",
+        "forget",
+        "wait",
+        "update",
+        "switch",
+        "check",
+        "reload",
+        "restart",
+        "enable",
+    )
+    changes = [Change("K", verb, f"file {where}", "create", verb, new) for verb in verbs]
+    shown = Terminal()
+    with contextlib.redirect_stdout(shown):
+        report.plan(a_site(), changes, [Obstacle("word " * 30, "next")], json=False, verbose=False)
+    text = re.sub("\x1b\\[[0-9;]*m", "", shown.getvalue())
+    assert all(len(line) <= 80 for line in text.splitlines())
+    assert " ".join(text.split()).count(f"{where} (2 lines)") == len(verbs)
 
 
 class Watched(report.Live):
