@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 
 import pytest
 
+from tests.lab import network
 from tests.system import invariants
-from tests.system.site import WHEELS, Site
+from tests.system.site import SYNAPSE, WHEELS, Site
 
 pytestmark = pytest.mark.lab
 OPT = "/opt/matrix-baremetal/synapse"
@@ -74,6 +76,51 @@ def test_no_room_on_the_disk(fresh: Site) -> None:
 
 
 @pytest.mark.sampled(12)
+def test_the_network_goes_away_in_mid_download(fresh: Site) -> None:
+    """F7: it is tried again for some seconds, then a clear stop; what has come is taken up by the next run."""
+    guest = fresh.guest
+    way = guest.run("ip -4 route show default").stdout.split("\n")[0]
+    cache = f"{OPT}/.*.building.cache"
+    command = INSTALL[:-2]
+    running = guest.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    guest.run(f"until [ $(du -sm {cache} 2>/dev/null | cut -f1 || :)0 -gt 100 ]; do sleep 0.05; done", timeout=60)
+    guest.run("ip -4 route del default")
+    _, stderr = running.communicate(timeout=120)
+    assert running.returncode == 1, "the download was quicker than we" if running.returncode == 0 else stderr
+    assert re.search(r"could not be made from the package index: Failed to \w+ .*: .*[Uu]nreachable", stderr), stderr
+    assert "matrix-baremetal apply goes on from here" in stderr
+    assert guest.run(f"ls -A {OPT}").stdout.split() == [guest.run(f"basename {cache}").stdout.strip()]
+    kept = f"find {cache} -name '*.py' -size +8k -printf '%i\\n' | sort"
+    before = set(guest.run(kept).stdout.split())
+    assert before
+
+    guest.run(f"ip -4 route add {way}")
+    fresh.install(wheels=False)
+    after = set(guest.run(f"find {OPT}/current/lib -name '*.py' -printf '%i\\n'").stdout.split())
+    assert before <= after, "what had come is what is in use now"
+    assert guest.run(f"ls -d {cache}", check=False).stdout == ""
+    invariants.hold(fresh)
+
+
+@pytest.mark.long
+def test_the_network_falls_silent_in_mid_download(fresh: Site) -> None:
+    """F7: where nothing says no, it ends by itself too, and within minutes."""
+    guest = fresh.guest
+    command = INSTALL[:-2]
+    running = guest.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    guest.run(f"until [ -e {OPT}/.*.building.cache ]; do sleep 0.05; done", timeout=60)
+    network.mute(guest.disk.octet)
+    began = time.monotonic()
+    _, stderr = running.communicate(timeout=900)
+    assert running.returncode == 1, stderr
+    assert "could not be made from the package index" in stderr
+    assert time.monotonic() - began < 600
+    network.mute(guest.disk.octet, False)
+    fresh.install(wheels=False)
+    invariants.hold(fresh)
+
+
+@pytest.mark.sampled(12)
 def test_odd_surroundings(fresh: Site) -> None:
     """F31: a /tmp where nothing can be run, a umask, and variables that steer Python, pip, uv and Postgres."""
     guest = fresh.guest
@@ -131,6 +178,24 @@ def test_our_own_notes_are_lost(site: Site) -> None:
     site.guest.write("/etc/matrix-synapse/log.yaml", "version: 1\n")
     done = site.mb("apply")
     assert "what was there is kept" in done.stdout
+    invariants.hold(site)
+
+
+@pytest.mark.sampled(12)
+def test_the_python_that_it_was_made_for_is_gone(site: Site) -> None:
+    """F32: as a new release of Debian leaves it; said at boot, by doctor, and mended by one command."""
+    virtualenv = site.guest.run(f"readlink -f {OPT}/current").stdout.strip()
+    site.guest.run(f"ln -sf /usr/bin/python3.9 {virtualenv}/bin/python")
+    mark = site.guest.read(f"{virtualenv}/complete.json")
+    site.guest.write(f"{virtualenv}/complete.json", re.sub(r'"python": "[^"]*"', '"python": "3.9"', mark))
+    site.guest.reboot()
+    said = site.guest.run(f"journalctl -b -o cat -u {SYNAPSE}").stdout
+    assert "was made for /usr/bin/python3.9, which this machine no longer has." in said
+    assert "To make it anew: matrix-baremetal apply" in said
+    assert site.show(SYNAPSE, "ActiveState", "NRestarts") == {"ActiveState": "inactive", "NRestarts": "0"}
+    found = site.mb("doctor", status=3).stdout
+    assert "which this machine no longer has" in found
+    site.mb("apply", "--wheelhouse", WHEELS)
     invariants.hold(site)
 
 
