@@ -39,9 +39,14 @@ class Site:
         self.url = f"https://{self.hostname}"
 
     @property
+    def major(self) -> int:
+        """The release of Postgres that Debian brings."""
+        return {12: 15, 13: 17}[self.guest.debian]
+
+    @property
     def cluster(self) -> str:
         """The unit of Debian's own Postgres cluster."""
-        return f"postgresql@{ {12: 15, 13: 17}[self.guest.debian] }-main.service"
+        return f"postgresql@{self.major}-main.service"
 
     def mb(self, *words: str, status: int | Sequence[int] | None = 0, input: str | None = None) -> Completed:
         """Run matrix-baremetal. Whatever happens, it ends with a status of the contract and without a traceback."""

@@ -69,7 +69,7 @@ def test_a_database_of_our_name_that_is_not_ours_is_left_alone(fresh: Site) -> N
 
 @pytest.mark.sampled(12)
 def test_all_that_postgres_has_in_our_way_is_said_before_anything_changes(fresh: Site) -> None:
-    file = "/etc/postgresql/15/main/pg_hba.conf"
+    file = f"/etc/postgresql/{fresh.major}/main/pg_hba.conf"
     psql(fresh, 'ALTER SYSTEM SET max_connections = 11; CREATE ROLE "matrix-synapse";')
     fresh.guest.run(f"sed -i 's/^local *all *all *peer/local all all md5/' {file}")
     fresh.guest.run(["systemctl", "restart", fresh.cluster])
@@ -84,7 +84,7 @@ def test_all_that_postgres_has_in_our_way_is_said_before_anything_changes(fresh:
     asked = re.search(r"above all others that begin with local: (.*); then: (.*)", done.stderr)
     assert asked, done.stderr
     fresh.guest.run(f"sed -i '0,/^local/s//{asked[1]}\\n&/' {file} && {asked[2]}")
-    helped = re.search(r"pg_conftool 15 main set max_connections 14; systemctl restart \S+", done.stderr)
+    helped = re.search(rf"pg_conftool {fresh.major} main set max_connections 14; systemctl restart \S+", done.stderr)
     assert helped, done.stderr
     psql(fresh, "ALTER SYSTEM RESET max_connections;")
     fresh.guest.run(helped[0])
@@ -94,28 +94,28 @@ def test_all_that_postgres_has_in_our_way_is_said_before_anything_changes(fresh:
 
 @pytest.mark.sampled(13)
 def test_of_several_clusters_the_one_is_taken_that_was_and_no_other(fresh: Site) -> None:
-    other = fresh.cluster.replace("main", "other")
-    fresh.guest.run("pg_conftool 17 main set port 5440; pg_createcluster --port 5441 17 other")
+    major, other = fresh.major, fresh.cluster.replace("main", "other")
+    fresh.guest.run(f"pg_conftool {major} main set port 5440; pg_createcluster --port 5441 {major} other")
     fresh.guest.run(["systemctl", "restart", fresh.cluster, other])
     done = fresh.install(status=1)
-    assert "several Postgres clusters: 17/main on port 5440 and 17/other on port 5441" in done.stderr
+    assert f"several Postgres clusters: {major}/main on port 5440 and {major}/other on port 5441" in done.stderr
     untouched(fresh)
-    fresh.guest.run("echo manual > /etc/postgresql/17/other/start.conf")
+    fresh.guest.run(f"echo manual > /etc/postgresql/{major}/other/start.conf")
     fresh.install()
     invariants.hold(fresh)
 
     # The other becomes what anybody would choose, and ours moves: nothing of ours goes there.
-    fresh.guest.run("echo auto > /etc/postgresql/17/other/start.conf; pg_conftool 17 other set port 5432")
-    fresh.guest.run("pg_conftool 17 main set port 5450")
+    fresh.guest.run(f"echo auto > /etc/postgresql/{major}/other/start.conf; pg_conftool {major} other set port 5432")
+    fresh.guest.run(f"pg_conftool {major} main set port 5450")
     fresh.guest.run(["systemctl", "restart", fresh.cluster, other])
     assert "it is looked for on port 5440 of Postgres, and is on 5450" in fresh.mb("status", status=3).stdout
     fresh.mb("apply")
     invariants.hold(fresh)
     fresh.guest.run(["systemctl", "stop", fresh.cluster])
-    fresh.guest.run("mv /etc/postgresql/17/main /root/main")
+    fresh.guest.run(f"mv /etc/postgresql/{major}/main /root/main")
     done = fresh.mb("apply", status=1)
-    assert "on port 5450, is gone; there are: 17/other on port 5432" in done.stderr
-    fresh.guest.run("mv /root/main /etc/postgresql/17/main")
+    assert f"on port 5450, is gone; there are: {major}/other on port 5432" in done.stderr
+    fresh.guest.run(f"mv /root/main /etc/postgresql/{major}/main")
     fresh.mb("apply")
     invariants.hold(fresh)
     listed = fresh.guest.run(
