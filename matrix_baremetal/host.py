@@ -93,6 +93,8 @@ class Host:
             found = self.path(path).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise unread(path, error) from None
         kinds = {stat.S_IFREG: "file", stat.S_IFDIR: "directory", stat.S_IFLNK: "link"}
         owner, group = self._owner(path, found)
         kind = kinds.get(stat.S_IFMT(found.st_mode), "other")
@@ -104,8 +106,8 @@ class Host:
             return self.path(path).read_bytes()
         except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
             return None
-        except PermissionError:
-            raise Error(f"may not read {path}", hint="run it as root: sudo matrix-baremetal …") from None
+        except OSError as error:
+            raise unread(path, error) from None
 
     def text(self, path: str) -> str | None:
         """The text of a file; None where there is none. Bytes that are no UTF-8 survive as surrogates."""
@@ -125,6 +127,8 @@ class Host:
             return tuple(sorted(os.listdir(self.path(path))))
         except (FileNotFoundError, NotADirectoryError):
             return ()
+        except OSError as error:
+            raise unread(path, error) from None
 
     def write(self, path: str, data: str | bytes, mode: int, owner: str = "root", group: str = "root") -> None:
         """Put a whole file in place: written beside, fsynced, renamed, and the rename fsynced.
@@ -133,9 +137,9 @@ class Host:
         """
         raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else data
         fresh = beside(path)
-        with contextlib.suppress(FileNotFoundError):
-            self.path(fresh).unlink()
         with said_of(path):
+            with contextlib.suppress(FileNotFoundError):
+                self.path(fresh).unlink()
             handle = os.open(self.path(fresh), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
             try:
                 with os.fdopen(handle, "wb") as file:
@@ -255,6 +259,13 @@ def beside(path: str) -> str:
     """A name for what is about to be renamed to `path`: hidden, as some programs read all that is in a directory."""
     directory, _, name = path.rpartition("/")
     return f"{directory}/.{name}.matrix-baremetal-new"
+
+
+def unread(path: str, error: OSError) -> Error:
+    """The kernel's refusal to read, as a sentence about `path`."""
+    if isinstance(error, PermissionError):
+        return Error(f"may not read {path}", hint="run it as root: sudo matrix-baremetal …")
+    return Error(f"cannot read {path}: {error.strerror}", hint="see: dmesg | tail")
 
 
 @contextlib.contextmanager

@@ -24,8 +24,8 @@ def locked(host: Host, command: str, wait: float = 0) -> Iterator[None]:
     Waits up to `wait` seconds, then raises `Busy` with who holds it and since when. Where a run was killed, the
     program that it had started may still be at work: that is waited for, so that no two are.
     """
-    host.path(LOCK).parent.mkdir(parents=True, exist_ok=True)
     with said_of(LOCK):
+        host.path(LOCK).parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(host.path(LOCK), os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600)
     os.set_inheritable(handle, True)
     try:

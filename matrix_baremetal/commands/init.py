@@ -25,7 +25,7 @@ class Unanswered(Error):
 def run(args: Namespace) -> int:
     """Write the config; an existing one is never touched."""
     path = place(args)
-    if path.exists():
+    if there(args):
         raise Error(
             f"{path} exists already", hint=f"edit it, then run: matrix-baremetal plan; or remove it: rm {path}"
         )
@@ -42,6 +42,17 @@ def place(args: Namespace) -> Path:
     return Path(args.config) if args.config else Host(Path(args.root)).path(session.CONFIG)
 
 
+def there(args: Namespace) -> bool:
+    """Whether there is a config already."""
+    host, name = seam(args)
+    return host.node(name) is not None
+
+
+def seam(args: Namespace) -> tuple[Host, str]:
+    """The same place, as a host and a path on it: --config names a file of this machine, whatever --root says."""
+    return (Host(), os.path.abspath(args.config)) if args.config else (Host(Path(args.root)), session.CONFIG)
+
+
 def write(args: Namespace) -> bool:
     """Ask what is missing where there is somebody to ask, and write the config in one step; whether one was asked."""
     asking = terminal() and not (args.yes or args.unattended)
@@ -55,9 +66,7 @@ def write(args: Namespace) -> bool:
             hint="matrix-baremetal init --server-name example.org --email you@example.org --yes",
         )
     text = first_config.text(server_name, email or None, getattr(args, "admin", None))
-    path = place(args)
-    host = Host(path.parent) if args.config else Host(Path(args.root))
-    name = f"/{path.name}" if args.config else session.CONFIG
+    host, name = seam(args)
     if host.node(os.path.dirname(name)) is None:
         host.mkdir(os.path.dirname(name), 0o755)
     # Root's alone: synapse.settings may come to hold a password.

@@ -48,7 +48,7 @@ def install(args: Namespace) -> int:
     host = Host(Path(args.root))
     preflight.check_machine(host)
     with locked(host, "install", wait=args.wait):
-        asked = not init.place(args).exists() and init.write(args)
+        asked = not init.there(args) and init.write(args)
         now = session.begin(args.root, args.config, args.wheelhouse)
         same_name(now, args)
         if asked and not (args.json or args.quiet):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix_baremetal import session
+from matrix_baremetal import cli, session
 from matrix_baremetal.commands import apply, certificates, install
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.converge import converge, plan
@@ -158,3 +158,18 @@ def test_who_was_asked_sees_the_dns_records_and_the_plan_in_short(tmp_path: Path
     assert rows["postgres"] == "2 files, 1 directory, 1 unit, 1 role, 1 database"
     assert rows["certificates"].startswith("2 certificates, ")
     assert "1 virtualenv" in rows["synapse"]
+
+
+@pytest.mark.parametrize("place", ["file/config.yaml", "a" * 300])
+def test_a_config_that_can_not_be_there_is_a_sentence(place: str, tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.main(["--config", str(tmp_path / place), "init", "--server-name", "example.org", "--yes"]) == 1
+    said = capsys.readouterr().err
+    assert str(tmp_path / place) in said
+    assert "next: " in said
+
+
+def test_a_folder_that_can_hold_no_lock_is_a_sentence(tmp_path: Path, capsys: Captured) -> None:
+    (tmp_path / "run").write_text("")
+    assert cli.main(["--root", str(tmp_path), "apply"]) == 1
+    assert "cannot write /run/lock/" in capsys.readouterr().err

@@ -95,6 +95,9 @@ class Closed(type(Path())):  # type: ignore[misc]
     def read_bytes(self) -> bytes:
         raise PermissionError(13, "Permission denied")
 
+    def lstat(self) -> os.stat_result:
+        raise PermissionError(13, "Permission denied")
+
 
 class ClosedHost(Host):
     """A host of such paths."""
@@ -104,9 +107,16 @@ class ClosedHost(Host):
 
 
 def test_a_file_that_may_not_be_read_asks_for_root(tmp_path: Path) -> None:
-    with pytest.raises(Error, match="may not read /etc/x") as caught:
-        ClosedHost(tmp_path).text("/etc/x")
-    assert "sudo" in (caught.value.hint or "")
+    for ask in (Host.text, Host.node):
+        with pytest.raises(Error, match="may not read /etc/x") as caught:
+            ask(ClosedHost(tmp_path), "/etc/x")
+        assert "sudo" in (caught.value.hint or "")
+
+
+def test_a_name_that_no_file_can_have_is_a_sentence(host: FakeHost) -> None:
+    for ask in (Host.text, Host.node, Host.names):
+        with pytest.raises(Error, match=r"cannot read /a+: File name too long"):
+            ask(host, f"/{'a' * 300}")
 
 
 def test_what_is_not_there_is_none_and_not_an_error(host: FakeHost) -> None:
