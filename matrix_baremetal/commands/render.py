@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from matrix_baremetal import report, session
+from matrix_baremetal.host import said_of
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.resource import Resource
 
@@ -24,8 +25,11 @@ def write(resources: tuple[Resource, ...], directory: Path) -> list[str]:
     for resource in resources:
         if isinstance(resource, File):
             path = directory / resource.path.lstrip("/")
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(resource.content)
-            path.chmod(resource.mode)
+            with said_of(str(path)):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                # Nobody else's before it has its mode: synapse.settings may hold a password.
+                path.touch(0o600)
+                path.write_text(resource.content)
+                path.chmod(resource.mode)
             written.append(str(path))
     return written

@@ -39,3 +39,11 @@ def test_rendering_over_what_was_rendered_gives_the_same(config: Path, tmp_path:
     before = {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert cli.main(words) == 0
     assert before == {path: path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file()}
+
+
+def test_a_directory_that_can_not_be_one_is_a_sentence(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--config", str(config), "--root", str(tmp_path), "render", str(config)]
+    assert cli.main(words) == 1
+    assert f"cannot write {config}/etc" in capsys.readouterr().err
