@@ -10,7 +10,7 @@ from pathlib import Path
 from matrix_baremetal import facts, image, preflight, report, versions
 from matrix_baremetal.components.synapse import ahead
 from matrix_baremetal.converge import Change, compared, made
-from matrix_baremetal.errors import DIFFERS
+from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.manifest import Manifest
@@ -52,6 +52,9 @@ def bring(host: Host, wheelhouse: str | None, progress: report.Progress) -> list
 
 def check(host: Host, args: Namespace) -> int:
     """List what machines from this image would have in common and must not; 3 where there is anything."""
+    if not host.superuser:
+        # What can't be read would count as clean.
+        raise Error("image check reads what only root may read", hint="sudo matrix-baremetal image check")
     found = [*image.left(host)]
     if args.json:
         report.document({"left": [asdict(each) for each in found]})

@@ -10,7 +10,7 @@ import pytest
 
 from matrix_baremetal.commands import image as command
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
-from matrix_baremetal.errors import DIFFERS
+from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.image import DEBIANS, left
 from matrix_baremetal.manifest import PATH
 from matrix_baremetal.session import CONFIG
@@ -108,6 +108,12 @@ def test_it_is_said_with_the_way_to_take_it_away(machine: Machine, capsys: pytes
     assert command.check(FakeHost(machine), Namespace(json=True, quiet=False)) == DIFFERS
     [row] = json.loads(capsys.readouterr().out)["left"]
     assert len(row["paths"]) == 4
+
+
+def test_who_may_not_read_all_of_it_is_not_told_that_it_is_clean(machine: Machine) -> None:
+    machine.superuser = False
+    with pytest.raises(Error, match="only root may read"):
+        command.check(FakeHost(machine), Namespace(json=False, quiet=False))
 
 
 def test_what_is_made_ahead_is_what_an_install_makes_and_nothing_else(
