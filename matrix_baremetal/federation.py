@@ -67,7 +67,7 @@ def destination(server_name: str, delegated: str | None, services: Services) -> 
 def split(authority: str) -> tuple[str, int | None]:
     """A host and a port, of which the second may be missing; an IPv6 address stands in brackets."""
     found = re.fullmatch(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]]+)(?::(\d{1,5}))?", authority)
-    if found is None:
+    if found is None or (found[2] and not 1 <= int(found[2]) <= 65535):
         raise Unsound(f"{authority!r} is no server name")
     return found[1].strip("[]"), int(found[2]) if found[2] else None
 

@@ -52,7 +52,7 @@ def test_a_server_is_found_by_the_steps_of_the_specification(
     assert found.via
 
 
-@pytest.mark.parametrize("text", ["", "a:b", "a.org:", "[::1", "a.org:123456"])
+@pytest.mark.parametrize("text", ["", "a:b", "a.org:", "[::1", "a.org:123456", "a.org:65536", "a.org:0"])
 def test_what_is_no_server_name_is_refused(text: str) -> None:
     with pytest.raises(Unsound):
         split(text)
