@@ -146,7 +146,10 @@ class Failed(Error):
     def __init__(self, program: str, result: Result) -> None:
         self.result = result
         words = result.last_words
-        super().__init__(f"{program} failed with status {result.status}" + (f": {words}" if words else ""))
+        super().__init__(
+            f"{program} failed with status {result.status}" + (f": {words}" if words else ""),
+            hint="once that is mended, run the same command again; journalctl -e may say more",
+        )
 
 
 def clean_environment(extra: Mapping[str, str] | None) -> dict[str, str]:
