@@ -30,7 +30,7 @@ PATTERNS: Mapping[Any, str] = {
 WHAT: Mapping[str, str] = {
     "server_name": "The part after the colon in @alice:example.org. It can never be changed later.",
     "hostname": "Where the homeserver answers. Default: matrix. before the server name.",
-    "database": "The local Postgres, by its Unix socket.",
+    "database": "Where accounts and messages are kept: the local Postgres, or an SQLite file on a small machine.",
     "tls": "Where certificates come from.",
     "tls.mode": "By ACME from a certificate authority, self-signed, or a pair of files of your own.",
     "tls.certificate": "With mode files: the certificate and its chain, a PEM file.",
