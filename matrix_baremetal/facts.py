@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import os
 import re
 from dataclasses import dataclass
 
@@ -55,7 +54,7 @@ def read(host: Host) -> Facts:
         processors=kernel.processors(),
         python=python(host),
         nginx=numbers(packages.get("nginx", "")),
-        ipv6=host.live and os.path.exists("/proc/net/if_inet6"),
+        ipv6=host.live and host.node("/proc/net/if_inet6") is not None,
         cluster=chosen if isinstance(chosen, Cluster) else None,
         addresses=public(own_addresses(host)) if host.live else (),
         no_cluster=chosen if isinstance(chosen, Obstacle) else None,
