@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+# The most connections to its database that one process of Synapse opens, unless its config says otherwise (cp_max).
+POOL = 10
+
 
 @dataclass(frozen=True)
 class Connections:

@@ -7,14 +7,13 @@ import re
 from dataclasses import dataclass
 
 from matrix_baremetal import kernel
+from matrix_baremetal.connections import POOL
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import public
 from matrix_baremetal.resources import clusters
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.packages import installed
-
-POOL = 10
 
 
 @dataclass(frozen=True)

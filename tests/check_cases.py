@@ -15,6 +15,7 @@ from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer
+from matrix_baremetal.resources.postgres import COUNT_CONNECTIONS
 from matrix_baremetal.resources.postgres_store import SIZE
 from tests.fake_units import Unit
 from tests.fake_web import OWN, keys
@@ -179,8 +180,8 @@ CASES = (
     ),
     Case("database.collation", lambda m: m.postgres.roles.pop("matrix-synapse"), "not as Synapse"),
     Case("database.version", says(database.VERSION, "140001"), "Synapse needs 15"),
-    Case("database.connections", says(database.CONNECTIONS, "97", "90", "100", "3"), "out of connections"),
-    Case("database.connections", says(database.CONNECTIONS, "90", "90", "100", "3"), "may run out", "warn"),
+    Case("database.connections", says(COUNT_CONNECTIONS, "100", "3", "97"), "out of connections"),
+    Case("database.connections", says(COUNT_CONNECTIONS, "100", "3", "90"), "may run out", "warn"),
     Case("database.writable.matrix-synapse", says(database.WRITABLE, "f", "on"), "read-only"),
     Case("database.writable.matrix-synapse", says(database.WRITABLE, "t", "off"), "standby"),
     Case("database.settings", says(database.SETTINGS, "/etc/p.conf", "3", "work_mem", "invalid"), "does not accept"),

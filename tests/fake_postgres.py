@@ -31,7 +31,6 @@ class Base:
 SOUND = {
     "SELECT 1;": [["1"]],
     database.VERSION: [["150004"]],
-    database.CONNECTIONS: [["10", "0", "100", "3"]],
     database.WRITABLE: [["f", "off"]],
     database.SETTINGS: [],
     database.UPDATES: [],

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short
+from matrix_baremetal.connections import missing, wanted
 from matrix_baremetal.errors import Error
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
-from matrix_baremetal.resources.postgres import query
+from matrix_baremetal.resources.postgres import connections, query
 from matrix_baremetal.resources.postgres_store import SIZE
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.store import Rows
@@ -67,12 +68,12 @@ class Declared(Asks):
 
     def look(self, host: Host) -> Finding:
         rows: list[str] = []
-        for wanted in self.resources:
-            found = wanted.find(host)
+        for asked in self.resources:
+            found = asked.find(host)
             if found is None:
-                rows.append(f"{wanted.title} is not there")
-            elif found != wanted:
-                rows += [f"{wanted.title}: {line}" for d in wanted.differences(found) for line in d.lines]
+                rows.append(f"{asked.title} is not there")
+            elif found != asked:
+                rows += [f"{asked.title}: {line}" for d in asked.differences(found) for line in d.lines]
         if not rows:
             return self.fine("the database has UTF-8, the collation C and the right owner")
         return self.failed("the database is not as Synapse needs it", *rows, next="matrix-baremetal plan")
@@ -104,18 +105,18 @@ class Connections(Asks):
     asks = "Postgres has room for all connections that Synapse may open"
 
     names: tuple[str, ...] = ()
+    processes: int = 1
     pool: int = 0
 
     def look(self, host: Host) -> Finding:
-        rows = self.rows(host, CONNECTIONS, names=",".join(self.names))
-        if not rows:
-            return self.skipped("Postgres does not say how many connections there are")
-        used, others, most, reserved = map(int, rows[0])
-        seen = f"{used} of {most} connections are in use, {others} of them by others; Synapse may open {self.pool}"
+        everybody = connections(host, self.port, timeout=PATIENCE)
+        there = connections(host, self.port, *self.names, timeout=PATIENCE)
+        of_us = f"Synapse may open {wanted(self.processes, self.pool)}"
+        seen = f"{everybody.others} of {there.most} connections are in use, {there.others} of them by others; {of_us}"
         cure = "raise max_connections in Postgres's configuration, then restart it"
-        if used >= most - reserved:
+        if not everybody.left:
             return self.failed(f"Postgres is out of connections: {seen}", next=cure)
-        if others + self.pool > most - reserved:
+        if missing(there, processes=self.processes, pool=self.pool):
             return self.warned(f"Postgres may run out of connections: {seen}", next=cure)
         return self.fine(seen)
 
@@ -214,9 +215,6 @@ class Destinations(Asks):
 
 
 VERSION = "SELECT current_setting('server_version_num');"
-CONNECTIONS = """SELECT count(*), count(*) FILTER (WHERE datname <> ALL (string_to_array(:'names', ','))),
-current_setting('max_connections'), current_setting('superuser_reserved_connections')
-FROM pg_stat_activity WHERE backend_type = 'client backend' AND pid <> pg_backend_pid();"""
 WRITABLE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');"
 SETTINGS = "SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE error IS NOT NULL;"
 UPDATES = "SELECT update_name FROM background_updates ORDER BY ordering, update_name;"

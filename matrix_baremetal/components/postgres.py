@@ -51,8 +51,9 @@ class Postgres(Component):
         yield database.Declared(port, declared)
         yield database.Version(port, self.site.versions.synapse.postgres)
         yield database.Settings(port)
-        names = tuple(need.name for need in needs.of(DatabaseNeed))
-        yield database.Connections(port, names, self.site.facts.pool)
+        asked = needs.of(DatabaseNeed)
+        names, processes = tuple(need.name for need in asked), sum(need.processes for need in asked)
+        yield database.Connections(port, names, processes, self.site.facts.pool)
         for name in names:
             yield database.Writable(port, name)
             yield database.Size(port, name, path)

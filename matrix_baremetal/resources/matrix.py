@@ -12,6 +12,7 @@ from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
 from matrix_baremetal import log
+from matrix_baremetal.connections import POOL
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import Answer
@@ -20,7 +21,6 @@ from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.store import Store
 
-CONNECTIONS = 10
 CHECK = "/run/matrix-baremetal/check"
 CURE = "mend synapse.settings in /etc/matrix-baremetal/config.yaml, or the files in /etc/matrix-synapse/conf.d"
 
@@ -99,7 +99,7 @@ class Homeserver(Resource):
 
     def _answer(self, host: Host) -> Answer:
         """The first bad answer, or the last good one."""
-        for _ in range(CONNECTIONS):
+        for _ in range(POOL):
             alias = quote(f"#nobody-{secrets.token_hex(8)}:{self.server_name}", safe="")
             answer = host.net.ask("GET", PORT, f"/_matrix/client/v3/directory/room/{alias}", timeout=5)
             if not answered(answer):

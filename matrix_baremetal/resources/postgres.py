@@ -214,9 +214,10 @@ def refused(obstacle: Obstacle) -> Error:
     return Error(obstacle.message, hint=obstacle.hint)
 
 
-def connections(host: Host, port: int, besides: str) -> Connections:
-    """How many connections a cluster has, and how many are in use but for those to the database `besides`."""
-    [[most, kept, others]] = query(host, port, COUNT_CONNECTIONS, must=True, name=besides)
+def connections(host: Host, port: int, *besides: str, timeout: float = 60) -> Connections:
+    """How many connections a cluster has, and how many are in use but for those to the databases `besides`."""
+    names = ",".join(besides)
+    [[most, kept, others]] = query(host, port, COUNT_CONNECTIONS, must=True, timeout=timeout, names=names)
     return Connections(int(most), int(kept), int(others))
 
 
@@ -224,7 +225,8 @@ def connections(host: Host, port: int, besides: str) -> Connections:
 COUNT_CONNECTIONS = """SELECT current_setting('max_connections'),
 current_setting('superuser_reserved_connections')::int
 + coalesce(current_setting('reserved_connections', true), '0')::int, (SELECT count(*) FROM pg_stat_activity
-WHERE backend_type = 'client backend' AND pid <> pg_backend_pid() AND datname <> :'name');"""
+WHERE backend_type = 'client backend' AND pid <> pg_backend_pid()
+AND datname <> ALL (string_to_array(:'names', ',')));"""
 
 
 def hba_obstacle(host: Host, port: int, name: str, unit: str) -> Obstacle | None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from matrix_baremetal.connections import missing, wanted
+from matrix_baremetal.connections import POOL, missing, wanted
 from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
@@ -38,7 +38,7 @@ class PostgresStore(Store):
     database: str
     cluster: Cluster
     # The most connections that one process opens.
-    pool: int = 10
+    pool: int = POOL
     # Why there is no such cluster.
     lost: Obstacle | None = None
     # Where the server looks for it as yet.
@@ -91,7 +91,7 @@ class PostgresStore(Store):
                 yield obstacle
         if obstacle := hba_obstacle(host, port, name, cluster.unit):
             yield obstacle
-        there = connections(host, port, besides=name)
+        there = connections(host, port, name)
         if short := missing(there, processes=processes, pool=self.pool):
             most = there.most + short
             yield Obstacle(
@@ -146,7 +146,7 @@ class PostgresStore(Store):
             return Obstacle(f"Postgres does not run on port {self.cluster.port}", f"systemctl start {unit}")
         told = f"Postgres does not let {self.database} in: {seen.last_words}"
         try:
-            there = connections(host, self.cluster.port, besides="")
+            there = connections(host, self.cluster.port)
             found = hba_obstacle(host, self.cluster.port, self.database, unit)
         except Error:
             return Obstacle(told, f"journalctl -u {unit}; less /var/log/postgresql/*.log")

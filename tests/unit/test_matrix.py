@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
+from matrix_baremetal.connections import POOL
 from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Answer, Net
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.matrix import (
     CHECK,
-    CONNECTIONS,
     Account,
     Homeserver,
     HomeserverConfig,
@@ -115,7 +115,7 @@ def test_ready_means_that_an_alias_that_nobody_has_is_not_found(
     status: int, code: str | None, ready: bool, host: FakeHost
 ) -> None:
     answer = Answer(status, {"errcode": code} if code else {})
-    net = Script(*[answer] * 2 * CONNECTIONS)
+    net = Script(*[answer] * 2 * POOL)
     host.net = net
     wanted = Homeserver("example.org")
     assert wanted.find(host) == replace(wanted, ready=ready)
@@ -127,7 +127,7 @@ def test_ready_means_that_an_alias_that_nobody_has_is_not_found(
 
 def test_it_waits_until_the_homeserver_is_ready(host: FakeHost) -> None:
     good = [Answer(404, {"errcode": "M_NOT_FOUND"})]
-    net = Script(Answer(0, {}), Answer(502, {}), Answer(404, {}), *good, Answer(500, {}), *good * CONNECTIONS)
+    net = Script(Answer(0, {}), Answer(502, {}), Answer(404, {}), *good, Answer(500, {}), *good * POOL)
     host.net = net
     Homeserver("example.org").make(host, None)
     assert net.answers == []
