@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from argparse import Namespace
 from collections import Counter
@@ -17,6 +16,7 @@ from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.commands import apply, init, show
 from matrix_baremetal.commands.doctor import of
+from matrix_baremetal.commands.person import shown_password
 from matrix_baremetal.components.users import account
 from matrix_baremetal.converge import ensure, plan
 from matrix_baremetal.doctor import examine
@@ -123,9 +123,7 @@ def summary(now: Session, outcome: dict[str, Any], found: Sequence[Finding]) -> 
     print(f"\n{now.site.config.server_name} {state} after {outcome['seconds']:.0f} s.\n")
     rows = [("homeserver", outcome["homeserver"])]
     for user, path in outcome["administrators"].items():
-        # A password goes to a person's eyes, never to a log: what is no terminal may well be one.
-        shown = (now.host.text(path) or "").strip() if sys.stdout.isatty() else f"in {path}"
-        rows += [("administrator", user), ("password", shown)]
+        rows += [("administrator", user), ("password", shown_password(now.host, path))]
     rows += [("pending", f"{row['what']}: {row['reason']}") for row in outcome["pending"]]
     rows += [("look at it", "matrix-baremetal status"), ("add people", "matrix-baremetal user add NAME")]
     rows += [("doctor", summed_up(found))]

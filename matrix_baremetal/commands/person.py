@@ -13,6 +13,7 @@ from matrix_baremetal.commands.init import Unanswered, terminal
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.users import PASSWORDS
 from matrix_baremetal.errors import USAGE, Error
+from matrix_baremetal.host import Host
 from matrix_baremetal.resources.admin_api import AdminApi
 from matrix_baremetal.resources.matrix import Homeserver, users
 from matrix_baremetal.session import Session
@@ -59,6 +60,11 @@ def name_of(user: str) -> str:
 def password_file(user: str) -> str:
     """Where an invented password is kept; old names may hold a slash."""
     return f"{PASSWORDS}/{quote(name_of(user), safe='=+')}"
+
+
+def shown_password(host: Host, path: str) -> str:
+    """An invented password for a person's eyes, or where it is: what is no terminal may well be a log."""
+    return (host.text(path) or "").strip() if sys.stdout.isatty() else f"in {path}"
 
 
 def typed(args: Namespace) -> str:

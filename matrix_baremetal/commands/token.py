@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from argparse import Namespace
 from typing import Any
@@ -12,6 +11,7 @@ from matrix_baremetal import report, session
 from matrix_baremetal.commands.person import admin_api, ready
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.admin_api import PORT, AdminApi, Refusal
+from matrix_baremetal.resources.files import readable_text
 from matrix_baremetal.session import Session
 
 PATH = "/v1/registration_tokens"
@@ -72,9 +72,8 @@ Element X can't make an account with a token, but it can log in to it afterwards
 
 
 def invented() -> str:
-    """A token that a person can read aloud: 16 of 32 signs, eighty bits; never one that looks like an option."""
-    signs = [secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(16)]
-    return "-".join("".join(signs[i : i + 4]) for i in range(0, 16, 4))
+    """A token that a person can read aloud: eighty bits; never one that looks like an option."""
+    return readable_text(16, 4)
 
 
 def listed(now: Session, api: AdminApi, args: Namespace) -> None:

@@ -5,13 +5,12 @@ Here are `list` and `add`; the other actions have modules of their own.
 
 from __future__ import annotations
 
-import sys
 import time
 from argparse import Namespace
 
 from matrix_baremetal import report, session
 from matrix_baremetal.commands import user_change, user_import, user_show
-from matrix_baremetal.commands.person import ready, typed
+from matrix_baremetal.commands.person import ready, shown_password, typed
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.synapse import SHARED_SECRET
 from matrix_baremetal.components.users import account
@@ -75,5 +74,4 @@ def told(now: Session, outcome: dict[str, object], args: Namespace) -> None:
         return
     print(f"Made {outcome['user']}{' (administrator)' if args.admin else ''}.")
     if path := outcome.get("password_file"):
-        shown = (now.host.text(str(path)) or "").strip() if sys.stdout.isatty() else f"in {path}"
-        print(f"Password: {shown}")
+        print(f"Password: {shown_password(now.host, str(path))}")

@@ -8,7 +8,7 @@ from typing import Any
 
 from matrix_baremetal import report
 from matrix_baremetal.commands.init import Unanswered, terminal
-from matrix_baremetal.commands.person import admin_api, name_of, password_file, somebody, typed
+from matrix_baremetal.commands.person import admin_api, name_of, password_file, shown_password, somebody, typed
 from matrix_baremetal.components.users import password
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.admin_api import of_user
@@ -36,7 +36,7 @@ def passwd(now: Session, args: Namespace) -> int:
     said = [f"{user} has another password. Devices logged out: {outcome['devices_logged_out']}."]
     if args.generate:
         outcome["password_file"] = path
-        said.append(f"Password: {new if sys.stdout.isatty() else f'in {path}'}")
+        said.append(f"Password: {shown_password(now.host, path)}")
     tell(outcome, said, args)
     return 0
 

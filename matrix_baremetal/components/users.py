@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Iterator
 
 from matrix_baremetal.components.component import SECRETS, Component
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.synapse import SHARED_SECRET
 from matrix_baremetal.needs import Needs
+from matrix_baremetal.resources.files import readable_text
 from matrix_baremetal.resources.matrix import Account
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
@@ -42,6 +42,5 @@ def account(site: Site, name: str, *, admin: bool, password_file: str | None, pa
 
 
 def password() -> str:
-    """A password that a person can read aloud and type on a phone: 20 of 32 signs, a hundred bits."""
-    signs = [secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(20)]
-    return "-".join("".join(signs[i : i + 5]) for i in range(0, 20, 5))
+    """A password that a person can read aloud and type on a phone: a hundred bits."""
+    return readable_text(20, 5)

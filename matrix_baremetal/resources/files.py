@@ -168,6 +168,12 @@ def random_text() -> str:
     return secrets.token_urlsafe(48)
 
 
+def readable_text(signs: int, group: int) -> str:
+    """A secret for people, to read aloud and type on a phone: so many of 32 signs, five bits each, in groups."""
+    made = [secrets.choice("abcdefghijkmnpqrstuvwxyz23456789") for _ in range(signs)]
+    return "-".join("".join(made[i : i + group]) for i in range(0, signs, group))
+
+
 @dataclass(frozen=True)
 class Secret(Resource):
     """A file with a secret that is made once, on this host, and never again: it has no content to compare.
