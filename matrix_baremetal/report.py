@@ -171,8 +171,8 @@ class Progress:
     def end(self) -> None:
         """Say how many were only counted."""
         if self.small:
-            things = "thing" if self.small == 1 else "things"
-            self._say([f"  {coloured('✓', '✓')}          create {self.small} small {things} more (-v names each)"])
+            things = several("small thing", self.small)
+            self._say([f"  {coloured('✓', '✓')}          create {things} more (-v names each)"])
 
     def _say(self, lines: Iterable[str]) -> None:
         for line in lines:
@@ -252,7 +252,7 @@ def applied(site: Site, changes: Sequence[Change], *, json: bool, quiet: bool) -
     elif not quiet:
         count = sum(change.outcome == "done" for change in changes)
         seconds = sum(change.seconds for change in changes)
-        print(f"{count} {'change' if count == 1 else 'changes'} in {seconds:.1f} s.")
+        print(f"{several('change', count)} in {seconds:.1f} s.")
     for change in pending if not json else ():
         print(f"{change.title} is pending: {change.reason}.")
         print("It is tried again by itself, or now by: matrix-baremetal apply")

@@ -12,7 +12,7 @@ from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
 
-CONFIG = "/etc/matrix-baremetal/config.yaml"
+CONFIG = config.DEFAULT
 
 
 @dataclass(frozen=True)

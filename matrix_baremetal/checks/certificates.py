@@ -12,6 +12,7 @@ from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources import pending
 from matrix_baremetal.resources.acme import refusal
+from matrix_baremetal.resources.certificates import LOG
 from matrix_baremetal.resources.elsewhere import Documents, noted
 from matrix_baremetal.resources.key_pair import KeyPair, mistakes
 from matrix_baremetal.resources.x509 import look, public_key
@@ -24,7 +25,6 @@ DAY = 86400
 Source = Literal["acme", "files", "self-signed"]
 SEVERITY: dict[Source, State] = {"acme": "fail", "files": "warn", "self-signed": "info"}
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
-LOG = "/var/log/letsencrypt/letsencrypt.log"
 
 
 @dataclass(frozen=True)

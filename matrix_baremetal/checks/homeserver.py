@@ -12,6 +12,7 @@ from matrix_baremetal.checks.check import PATIENCE, Check, last_lines
 from matrix_baremetal.checks.database import REACHABLE
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.matrix import Homeserver
 
@@ -95,10 +96,9 @@ class Media(Check):
     user: str
 
     def look(self, host: Host) -> Finding:
-        who = ("setpriv", f"--reuid={self.user}", f"--regid={self.user}", "--clear-groups")
         if host.node(self.path) is None:
             return self.failed(f"{self.path} is not there", next="matrix-baremetal apply")
-        if host.run(*who, "test", "-w", self.path, ok=range(256), timeout=PATIENCE).status == 0:
+        if host.run(*as_user(self.user), "test", "-w", self.path, ok=range(256), timeout=PATIENCE).status == 0:
             return self.fine(f"{self.user} can write {self.path}")
         return self.failed(
             f"{self.user} can't write {self.path}", next=f"matrix-baremetal apply; findmnt -T {self.path}"

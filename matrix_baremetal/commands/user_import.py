@@ -63,7 +63,7 @@ def imported(now: Session, args: Namespace) -> int:
 def page(outcome: dict[str, Any]) -> list[str]:
     """The outcome in words."""
     made, there = (len(outcome[key]) for key in ("made", "there_already"))
-    lines = [f"Made {made} {'account' if made == 1 else 'accounts'} in {outcome['seconds']} s."]
+    lines = [f"Made {report.several('account', made)} in {outcome['seconds']} s."]
     if there:
         lines.append("1 was there already." if there == 1 else f"{there} were there already.")
     if outcome["password_file"]:
