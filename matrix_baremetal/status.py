@@ -18,6 +18,7 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.preflight import dns_credentials
 from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.resources.systemd import shown
 from matrix_baremetal.session import Session
 
 MB = 1024 * 1024
@@ -63,16 +64,13 @@ def fault(what: str, command: str) -> dict[str, str]:
 
 def unit(host: Host, name: str) -> dict[str, Any]:
     """A unit's state, its memory in bytes, and since when it runs (seconds since 1970)."""
-    shown = host.run(
-        "systemctl", "show", "--property=ActiveState,MemoryCurrent,ActiveEnterTimestampMonotonic", name
-    ).out
-    rows = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    memory, entered = rows.get("MemoryCurrent", ""), int(rows.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
+    rows = shown(host, name, "ActiveState", "MemoryCurrent", "ActiveEnterTimestampMonotonic")
+    memory, entered = rows["MemoryCurrent"], int(rows["ActiveEnterTimestampMonotonic"] or 0) / 1e6
     since = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + entered
-    active = rows.get("ActiveState") == "active"
+    active = rows["ActiveState"] == "active"
     return {
         "unit": name,
-        "state": rows.get("ActiveState", "unknown"),
+        "state": rows["ActiveState"] or "unknown",
         "memory": int(memory) if memory.isdigit() and int(memory) < 1 << 62 else None,
         "since": int(since) if active and entered else None,
     }

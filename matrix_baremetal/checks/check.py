@@ -12,6 +12,8 @@ from matrix_baremetal.host import Host
 
 # Seconds: how long a program may take that a check starts.
 PATIENCE = 4.0
+# How much of a unit's journal is evidence.
+LINES = 4
 
 
 @dataclass(frozen=True)
@@ -80,19 +82,6 @@ class Check(ABC):
 def documented(kind: type[Check]) -> str:
     """How a kind's ids look in the documentation: dns.a.NAME."""
     return re.sub(r"\{0\.(\w+)\}", lambda match: match[1].upper(), kind.form)
-
-
-def last_lines(host: Host, unit: str, count: int = 4) -> tuple[str, ...]:
-    """The last lines that a unit left in the journal."""
-    told = host.run("journalctl", "-q", "-n", str(count), "-o", "cat", "-u", unit, ok=range(256), timeout=PATIENCE)
-    return tuple(line.strip() for line in told.out.splitlines() if line.strip())
-
-
-def shown(host: Host, unit: str, *properties: str) -> dict[str, str]:
-    """What systemd knows of a unit, by property."""
-    asked = f"--property={','.join(properties)}"
-    rows = host.run("systemctl", "show", asked, unit, timeout=PATIENCE).out.splitlines()
-    return dict(line.split("=", 1) for line in rows if "=" in line)
 
 
 def short(unit: str) -> str:

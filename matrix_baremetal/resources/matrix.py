@@ -20,6 +20,7 @@ from matrix_baremetal.resources.admin_api import PASSING, PORT, AdminApi, of_use
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.store import Store
+from matrix_baremetal.resources.systemd import last_lines
 
 CHECK = "/run/matrix-baremetal/check"
 CURE = "mend synapse.settings in /etc/matrix-baremetal/config.yaml, or the files in /etc/matrix-synapse/conf.d"
@@ -110,7 +111,7 @@ class Homeserver(Resource):
         until = time.monotonic() + 120
         while not answered(answer := self._answer(host)):
             if time.monotonic() > until:
-                lines = host.run("journalctl", "-q", "-n", "12", "-o", "cat", "-u", self.unit, ok=range(256)).out
+                lines = "\n".join(last_lines(host, self.unit, 12))
                 raise Error(
                     f"the homeserver is not ready after two minutes ({answer.error}); its last lines are:\n{lines}",
                     hint=f"matrix-baremetal status; journalctl -u {self.unit}",

@@ -13,6 +13,7 @@ from typing import ClassVar, Self
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.store import Store
+from matrix_baremetal.resources.systemd import main_process
 
 PATIENCE = 20.0
 
@@ -41,8 +42,7 @@ class Schema(Resource):
     def _half_made(self, host: Host, store: Store) -> bool:
         until = time.monotonic() + PATIENCE
         while store.tables(host) and not store.used(host):
-            shown = host.run("systemctl", "show", "--property=MainPID", self.unit).out
-            if shown.strip() == "MainPID=0":
+            if main_process(host, self.unit) == "0":
                 return True
             # Somebody is at it right now, or tries again and again.
             if time.monotonic() > until:

@@ -15,6 +15,7 @@ from typing import ClassVar, Self
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Reader, Resource
+from matrix_baremetal.resources.systemd import last_lines, main_process, shown
 from matrix_baremetal.shell import Failed
 
 # Seconds: longer than a unit of ours may take itself (TimeoutStartSec=), as a new schema takes its time.
@@ -24,7 +25,7 @@ TAKEN_UP = 10
 STAMPS = "/run/matrix-baremetal"
 # When it began: its main process, or the unit where it has none (a target, a timer).
 BEGAN = ("ExecMainStartTimestampMonotonic", "ActiveEnterTimestampMonotonic")
-PROPERTIES = ("ActiveState", "UnitFileState", "NeedDaemonReload", "InvocationID", *BEGAN)
+PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "InvocationID", *BEGAN)
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ class Service(Reader):
     def find(self, host: Host) -> Self | None:
         if not host.live:
             return None
-        shown = properties(host, self.unit)
-        if shown.get("LoadState") == "not-found":
+        seen = shown(host, self.unit, *PROPERTIES)
+        if seen["LoadState"] == "not-found":
             return None
-        active = shown["ActiveState"] in ("active", "reloading", "activating")
-        stale = active and bool(self.reads) and (shown["NeedDaemonReload"] == "yes" or self._stale(host, shown))
-        return replace(self, enabled=shown["UnitFileState"] in STARTS, active=active, stale=stale)
+        active = seen["ActiveState"] in ("active", "reloading", "activating")
+        stale = active and bool(self.reads) and (seen["NeedDaemonReload"] == "yes" or self._stale(host, seen))
+        return replace(self, enabled=seen["UnitFileState"] in STARTS, active=active, stale=stale)
 
     def verb(self, found: Resource | None) -> str:
         if not isinstance(found, Service) or not found.active:
@@ -78,11 +79,11 @@ class Service(Reader):
     def staled(self) -> Self:
         return replace(self, stale=True)
 
-    def _stale(self, host: Host, shown: dict[str, str]) -> bool:
+    def _stale(self, host: Host, seen: dict[str, str]) -> bool:
         invocation, _, digest = (host.text(self.stamp) or "").strip().partition(" ")
-        if invocation == shown["InvocationID"]:
+        if invocation == seen["InvocationID"]:
             return digest != content(host, self.reads)
-        began = next((int(shown[name]) for name in BEGAN if shown[name] not in ("", "0")), 0)
+        began = next((int(seen[name]) for name in BEGAN if seen[name] not in ("", "0")), 0)
         age = time.clock_gettime(time.CLOCK_MONOTONIC) - began / 1e6
         return newest(host, self.reads) > time.time() - age
 
@@ -115,16 +116,16 @@ class Service(Reader):
             time.sleep(0.02)
 
     def _refused(self, host: Host, verb: str) -> Error:
-        told = host.run("journalctl", "-q", "-n", "12", "-o", "cat", "-u", self.unit, ok=range(256)).out
-        told += "\n".join((host.text(self.log) or "").splitlines()[-4:]) if self.log else ""
+        told = [*last_lines(host, self.unit, 12)]
+        told += (host.text(self.log) or "").splitlines()[-4:] if self.log else []
         running = ", and runs on as it was" if verb == "reload" else ""
         return Error(
-            f"{self.unit} would not {verb}{running}; its last lines are:\n{told.strip()}",
+            f"{self.unit} would not {verb}{running}; its last lines are:\n" + "\n".join(told),
             hint=f"journalctl -u {self.unit}",
         )
 
     def _remember(self, host: Host, digest: str) -> None:
-        invocation = properties(host, self.unit)["InvocationID"]
+        invocation = shown(host, self.unit, "InvocationID")["InvocationID"]
         host.mkdir(STAMPS, 0o755)
         host.write(self.stamp, f"{invocation} {digest}\n", 0o644)
 
@@ -144,15 +145,8 @@ STARTS = ("enabled", "enabled-runtime", "static", "indirect", "generated", "alia
 
 def workers(host: Host, unit: str) -> tuple[str, ...]:
     """The processes that a unit's main process has started (proc(5), children)."""
-    main = host.run("systemctl", "show", "--property=MainPID", unit).out.strip().removeprefix("MainPID=")
+    main = main_process(host, unit)
     return tuple((host.text(f"/proc/{main}/task/{main}/children") or "").split())
-
-
-def properties(host: Host, unit: str) -> dict[str, str]:
-    """What systemd knows of a unit, by property."""
-    shown = host.run("systemctl", "show", "--property=LoadState," + ",".join(PROPERTIES), unit).out
-    rows = dict(line.split("=", 1) for line in shown.splitlines() if "=" in line)
-    return {name: rows.get(name, "") for name in ("LoadState", *PROPERTIES)}
 
 
 def files(host: Host, reads: tuple[str, ...]) -> list[str]:

@@ -1,0 +1,24 @@
+"""What systemd and its journal say of a unit. Looks only."""
+
+from __future__ import annotations
+
+from matrix_baremetal.host import Host
+
+
+def shown(host: Host, unit: str, *properties: str, timeout: float = 60) -> dict[str, str]:
+    """The properties of a unit by name; one that it doesn't have is empty."""
+    told = host.run("systemctl", "show", f"--property={','.join(properties)}", unit, timeout=timeout).out
+    rows = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
+    return {name: rows.get(name, "") for name in properties}
+
+
+def main_process(host: Host, unit: str) -> str:
+    """The number of a unit's main process; 0 where there is none."""
+    return shown(host, unit, "MainPID")["MainPID"]
+
+
+def last_lines(host: Host, unit: str, count: int, timeout: float = 60) -> tuple[str, ...]:
+    """The last lines that a unit left in the journal."""
+    words = ("-q", "-n", str(count), "-o", "cat", "-u", unit)
+    told = host.run("journalctl", *words, ok=range(256), timeout=timeout).out
+    return tuple(line.strip() for line in told.splitlines() if line.strip())
