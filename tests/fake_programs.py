@@ -62,6 +62,7 @@ class Programs(FakeCertificates):
     failed: list[str] = field(default_factory=list)
     unwritable: set[str] = field(default_factory=set)
     out_of_memory: str = ""
+    journal: dict[str, str] = field(default_factory=dict)
     synchronised: str = "yes"
     internet: Internet = field(default_factory=Internet)
 
@@ -165,7 +166,8 @@ class Programs(FakeCertificates):
 
     def _journalctl(self, words: tuple[str, ...]) -> Result:
         wanted = words[-1]
-        return Result(0, self.out_of_memory if "MESSAGE_ID" in wanted else f"last words of {wanted}\n", "")
+        said = f"last words of {wanted}\n{self.journal.get(wanted, '')}"
+        return Result(0, self.out_of_memory if "MESSAGE_ID" in wanted else said, "")
 
     def _work(self, unit: Unit) -> None:
         """Write the processes below a unit's main one, as the kernel would: a new one for each reload taken up."""

@@ -11,6 +11,7 @@ from pathlib import Path
 from matrix_baremetal import components, config, doctor, preflight, report, session
 from matrix_baremetal.checks import declared
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.commands import doctor_bundle
 from matrix_baremetal.errors import DIFFERS, ConfigError, Error
 from matrix_baremetal.findings import Finding, counted
 from matrix_baremetal.findings_page import page
@@ -21,6 +22,11 @@ from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.session import Session
 from matrix_baremetal.site import Site
+
+PACKED = (
+    "For somebody who helps you, without passwords, keys and tokens, but with names and addresses of people; look "
+    "into it before you send it:"
+)
 
 
 @dataclass(frozen=True)
@@ -78,23 +84,24 @@ def run(args: Namespace) -> int:
         raise Error("doctor looks at a machine that runs, and --root names a folder", hint="matrix-baremetal plan")
     if not host.superuser:
         raise Error("doctor asks what only root may know", hint="sudo matrix-baremetal doctor")
-    name, checks = gathered(host, args)
+    name, checks, now = gathered(host, args)
     checks = doctor.chosen(checks, args.ids)
     if args.list:
         return listed(checks, json=args.json)
     findings = doctor.examine(checks, host)
-    told(name, findings, time.monotonic() - began, args)
+    place = doctor_bundle.write(host, name, findings, now, args) if args.bundle else None
+    told(name, findings, time.monotonic() - began, args, place)
     return DIFFERS if any(finding.state == "fail" for finding in findings) else 0
 
 
-def gathered(host: Host, args: Namespace) -> tuple[str, tuple[Check, ...]]:
+def gathered(host: Host, args: Namespace) -> tuple[str, tuple[Check, ...], Session | None]:
     """The name of the site, and what is to be asked: less before an install, or with a config that can't be read."""
     try:
         now = session.begin(args.root, args.config)
     except (ConfigError, config.Unusable) as error:
         manifest = Manifest.read(host)
-        return manifest.server_name or "this machine", (Readable(error), *remembered(manifest))
-    return now.site.config.server_name, of(now)
+        return manifest.server_name or "this machine", (Readable(error), *remembered(manifest)), None
+    return now.site.config.server_name, of(now), now
 
 
 def of(now: Session) -> tuple[Check, ...]:
@@ -121,12 +128,16 @@ def listed(checks: Sequence[Check], *, json: bool) -> int:
     return 0
 
 
-def told(name: str, findings: Sequence[Finding], seconds: float, args: Namespace) -> None:
+def told(name: str, findings: Sequence[Finding], seconds: float, args: Namespace, bundle: Path | None = None) -> None:
     """Print the page, or the document."""
     if args.json:
         rows = [asdict(finding) for finding in findings]
         counts = counted(findings)
-        report.document({"server_name": name, "seconds": round(seconds, 3), "counts": counts, "findings": rows})
+        more = {"bundle": str(bundle)} if bundle else {}
+        head = {"server_name": name, "seconds": round(seconds, 3), "counts": counts}
+        report.document({**head, "findings": rows, **more})
         return
     for line in page(name, findings, seconds, verbose=args.verbose, quiet=args.quiet):
         print(line)
+    if bundle:
+        print(report.wrapped(f"\n{PACKED} {bundle}"))

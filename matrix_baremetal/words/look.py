@@ -13,7 +13,8 @@ SCHEMA = "  matrix-baremetal show config-schema > /etc/matrix-baremetal/config.s
 DOCTOR_EXAMPLE = """\
   matrix-baremetal doctor
   matrix-baremetal doctor dns certificates       only those whose ids begin so
-  matrix-baremetal doctor --list                 what is asked, and under which id"""
+  matrix-baremetal doctor --list                 what is asked, and under which id
+  matrix-baremetal doctor --bundle               one file for somebody who helps"""
 
 
 def add(commands: Commands) -> None:
@@ -25,6 +26,8 @@ def add(commands: Commands) -> None:
         "ids", metavar="ID", nargs="*", help="only this check, or all whose ids begin with ID and a dot"
     )
     words.add_argument("--list", action="store_true", help="list the checks, and ask none")
+    help = "write what was seen, files and logs into one file here, without secrets, for somebody who helps"
+    words.add_argument("--bundle", action="store_true", help=help)
     help = "what to tell a DNS provider, another web server, a router, an editor"
     ways = actions(command(commands, "show", help, SHOW))
     words = command(ways, "dns", "the DNS records to make", "  matrix-baremetal show dns --zone")

@@ -188,14 +188,14 @@ def test_every_state_is_counted() -> None:
 
 def words(machine: Machine, **more: object) -> Namespace:
     given: dict[str, object] = {"root": str(machine.root), "config": None, "json": False, "verbose": False}
-    return Namespace(**(given | {"quiet": False, "list": False, "ids": []} | more))
+    return Namespace(**(given | {"quiet": False, "list": False, "bundle": False, "ids": []} | more))
 
 
 def test_a_config_that_can_not_be_read_is_a_fault_beside_what_runs(tmp_path: Path, capsys: Captured) -> None:
     machine = a_machine(tmp_path)
     machine.put(session.CONFIG, "server_name: [\n")
     machine.unit("nginx.service").active = False
-    name, checks = command.gathered(FakeHost(machine), words(machine))
+    name, checks, _ = command.gathered(FakeHost(machine), words(machine))
     seen = examine(checks, FakeHost(machine))
     assert name == "example.org"
     assert [f.id for f in seen if f.state == "fail"] == ["config", "units.nginx"]
@@ -205,7 +205,7 @@ def test_a_config_that_can_not_be_read_is_a_fault_beside_what_runs(tmp_path: Pat
 
 def test_without_a_config_and_an_install_both_are_said(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
-    name, checks = command.gathered(FakeHost(machine), words(machine))
+    name, checks, _ = command.gathered(FakeHost(machine), words(machine))
     seen = examine(checks, FakeHost(machine))
     assert (name, [(f.id, f.state) for f in seen]) == ("this machine", [("config", "fail"), ("installed", "fail")])
 

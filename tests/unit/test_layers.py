@@ -22,7 +22,7 @@ LAYERS = (
     ("cli",),
     ("words", "commands"),
     ("findings_page",),
-    ("report", "status", "doctor", "preflight", "session", "image"),
+    ("report", "status", "doctor", "preflight", "session", "image", "bundle"),
     ("dns_records", "ports", "well_known"),
     ("components",),
     ("checks",),
