@@ -30,6 +30,7 @@ PIP = (
 )
 MISMATCH = ("DO NOT MATCH THE HASHES", "Hash mismatch")
 UNREACHED = ("Failed to download", "Failed to fetch")
+FULL = ("No space left on device", "Disk quota exceeded")
 # Half of all code, and nothing that Synapse ever imports: it would take as long again to compile.
 IDLE = "/tests?/|/phonenumbers/(geodata|carrierdata|tzdata)/"
 
@@ -164,8 +165,9 @@ class Virtualenv(Resource):
                 hint="check the package index or the wheel directory that this machine uses",
             )
         where = f"the wheel directory {self.wheelhouse}" if self.wheelhouse else "the package index"
-        kind = Unreached if any(mark in error.result.err for mark in UNREACHED) else Error
-        return kind(
+        said = error.result.err
+        away = any(mark in said for mark in UNREACHED) and not any(mark in said for mark in FULL)
+        return (Unreached if away else Error)(
             f"the virtualenv {self.path} could not be made from {where}: {first_and_last(words)}",
             hint="matrix-baremetal apply goes on from here once the cause is gone",
             passes=True,

@@ -103,6 +103,14 @@ def test_a_network_that_goes_away_is_said_in_one_line_and_what_came_is_taken_up_
     assert host.names("/opt/v") == ()
 
 
+def test_a_disk_that_is_full_keeps_nothing(host: FakeHost) -> None:
+    """What was half-made takes the room that is missing."""
+    host.machine.says["uv pip"] = GONE.replace("Network is unreachable (os error 101)", "No space left on device")
+    with pytest.raises(Error, match="No space left on device"):
+        WANTED.make(host, None)
+    assert host.names("/opt/v") == ()
+
+
 def test_bytecode_that_can_not_be_written_is_said(host: FakeHost) -> None:
     host.machine.says["compileall"] = "*** OSError: [Errno 28] No space left on device"
     with pytest.raises(Error, match=r"could not be compiled: .*No space left on device") as caught:
