@@ -12,7 +12,6 @@ from tests.lab.guest import Completed
 
 TREE = Path(__file__).parents[2]
 USER_DATA = TREE / "docs/cloud-init.yaml"
-REPOSITORY = "apt.example.org"
 SEED = "/var/lib/cloud/seed/nocloud"
 LOG = "/var/log/cloud-init-output.log"
 SCRIPT = "/var/lib/cloud/scripts/per-boot/matrix-baremetal"
