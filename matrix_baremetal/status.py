@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix_baremetal import components
+from matrix_baremetal.checks import firstboot
 from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.declared import Current, Runs
 from matrix_baremetal.checks.homeserver import READY, Ready
@@ -23,7 +24,7 @@ from matrix_baremetal.session import Session
 
 MB = 1024 * 1024
 # The checks of doctor whose faults are shown.
-GLANCED = (Runs, Current, Ready, Held)
+GLANCED = (firstboot.FirstBoot, Runs, Current, Ready, Held)
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,9 @@ def read(now: Session) -> Status:
     # After what it may come of.
     faults += [fault(finding.message, finding.next) for finding in failed if finding.id == READY]
     faults += [fault(each.message, each.hint) for each in dns_credentials(now.site, now.host)]
+    if waiting := [finding for finding in failed if finding.id == firstboot.ID]:
+        # What else is missing comes of this.
+        faults = [fault(finding.message, finding.next) for finding in waiting]
     return Status(units, versions(now), certificates, disk(now), ready, faults)
 
 

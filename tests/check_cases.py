@@ -15,6 +15,7 @@ from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer
+from matrix_baremetal.resources import firstboot
 from matrix_baremetal.resources.postgres import COUNT_CONNECTIONS
 from matrix_baremetal.resources.postgres_store import SIZE
 from tests.fake_units import Unit
@@ -117,6 +118,16 @@ class Case:
     state: State = "fail"
 
 
+def ordered(**state: object) -> Break:
+    """A set-up at the first boot was ordered, and its unit is in this state."""
+
+    def order(machine: Machine) -> None:
+        machine.put(firstboot.ORDER, "")
+        vars(machine.unit(firstboot.UNIT)).update(state)
+
+    return order
+
+
 def lost(path: str) -> Break:
     return lambda m: m.at(path).unlink()
 
@@ -202,6 +213,9 @@ CASES = (
         "runs",
         "warn",
     ),
+    Case("firstboot.done", ordered(), "at its next boot"),
+    Case("firstboot.done", ordered(active=True), "is being set up"),
+    Case("firstboot.done", ordered(result="exit-code"), "setting this machine up failed"),
     Case("synapse.media", lambda m: m.unwritable.add("/var/lib/matrix-synapse/media"), "can't write"),
     Case("synapse.signing-key", lambda m: m.put(KEY, "nonsense\n", 0o600), "can't be used"),
     Case("synapse.signing-key", lost(KEY), "is gone"),

@@ -180,7 +180,7 @@ class Programs(FakeCertificates):
             self._work(unit)
         rows = {
             "LoadState": "loaded" if name in self.units else "not-found",
-            "ActiveState": "active" if unit.active else "inactive",
+            "ActiveState": "active" if unit.active else "inactive" if unit.result == "success" else "failed",
             "UnitFileState": "enabled" if unit.enabled else "disabled",
             "NeedDaemonReload": "yes" if unit.outdated else "no",
             "InvocationID": f"{unit.invocation:032x}" if unit.invocation else "",

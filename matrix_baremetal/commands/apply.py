@@ -10,6 +10,7 @@ from matrix_baremetal.converge import Change, converge, plan
 from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
+from matrix_baremetal.resources import firstboot
 from matrix_baremetal.session import Session
 from matrix_baremetal.signals import stoppable
 
@@ -22,6 +23,8 @@ def run(args: Namespace) -> int:
     with locked(host, "apply", wait=args.wait):
         now = session.begin(args.root, args.config, args.wheelhouse)
         changes = bring(now, json=args.json, quiet=args.quiet)
+        if host.live:
+            firstboot.carried_out(host)
     report.applied(now.site, changes, json=args.json, quiet=args.quiet)
     return DIFFERS if any(change.outcome == "pending" for change in changes) else 0
 

@@ -27,6 +27,7 @@ from matrix_baremetal.findings_page import told
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.patience import patiently
+from matrix_baremetal.resources import firstboot
 from matrix_baremetal.resources.matrix import Account
 from matrix_baremetal.session import Session
 
@@ -55,6 +56,7 @@ def install(args: Namespace) -> int:
             print(introduction(now))
         changes = apply.bring(now, json=args.json, quiet=args.quiet)
         passwords = administrators(now, args.admin)
+        firstboot.carried_out(host)
     found = examine(checks(now), now.host)
     wrong = [finding for finding in found if finding.state in ("fail", "warn")]
     pending = [change for change in changes if change.outcome == "pending"]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.firstboot import FirstBoot
 from matrix_baremetal.checks.machine import Addresses, Disk, Inodes, Killed, Memory, Right, Synchronised
 from matrix_baremetal.checks.names import Resolver
 from matrix_baremetal.components.component import DATA, ETC, SECRETS, STATE, TLS, Component
@@ -34,6 +35,7 @@ class Base(Component):
         yield Service(TARGET)
 
     def checks(self, needs: Needs) -> Iterator[Check]:
+        yield FirstBoot()
         for name, path in {"system": "/", "state": STATE}.items():
             yield Disk(name, path)
             yield Inodes(name, path)

@@ -15,6 +15,7 @@ from matrix_baremetal.commands import apply, certificates, install
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
+from matrix_baremetal.resources import firstboot
 from matrix_baremetal.resources.pending import PENDING
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import Result
@@ -110,6 +111,18 @@ def test_a_renewal_is_served_by_what_is_on_the_disk_and_no_config_is_read(now: S
 
 def test_the_hook_goes_well_where_there_is_no_config(tmp_path: Path) -> None:
     assert certificates.run(Namespace(root=str(tmp_path), config=None, action="deploy", quiet=True)) == 0
+
+
+def test_an_install_that_ended_carries_out_the_order_to_set_the_machine_up(now: Session) -> None:
+    machine = the_machine(now)
+    machine.started.clear()
+    firstboot.carried_out(now.host)
+    assert machine.started == []
+    machine.put(firstboot.ORDER, "")
+    firstboot.carried_out(now.host)
+    assert [s.argv for s in machine.started if s.argv[0] == "systemctl"] == [
+        ("systemctl", "disable", "--quiet", firstboot.UNIT)
+    ]
 
 
 def test_the_first_administrator_of_an_install_is_made_once(now: Session) -> None:

@@ -10,6 +10,7 @@ import pytest
 from matrix_baremetal import status
 from matrix_baremetal.commands.status import days, memory, page, since
 from matrix_baremetal.converge import converge
+from matrix_baremetal.resources import firstboot
 from matrix_baremetal.session import Session
 from tests.fakes import MINIMAL, Machine, a_session
 
@@ -56,6 +57,15 @@ def test_a_sound_machine_has_no_fault_and_is_only_looked_at(machine: Machine) ->
 def test_a_unit_that_is_down_is_a_fault(machine: Machine) -> None:
     machine.unit("nginx.service").active = False
     assert faults(machine) == ["nginx.service is inactive"]
+
+
+def test_a_set_up_that_waits_is_all_that_is_said(machine: Machine) -> None:
+    machine.put(firstboot.ORDER, "")
+    for name in ("nginx.service", "matrix-synapse.service"):
+        machine.unit(name).active = False
+    assert faults(machine) == ["this machine is to be set up at its next boot"]
+    machine.unit(firstboot.UNIT).result = "exit-code"
+    assert faults(machine) == ["setting this machine up failed"]
 
 
 def test_a_homeserver_that_lost_its_database_does_not_answer(machine: Machine) -> None:
