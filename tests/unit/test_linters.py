@@ -51,7 +51,7 @@ PARTS = [name for name in ("matrix_baremetal", "tests", "benchmarks") if (TREE /
 
 def scripts() -> list[str]:
     """The Python programs whose names don't say so."""
-    files = sorted([*TREE.glob("bin/*"), *TREE.glob("units/*")])
+    files = sorted([*TREE.glob("bin/*"), *TREE.glob("units/*"), *TREE.glob("debian/*")])
     first = {path: path.read_text(errors="replace").partition("\n")[0] for path in files if path.is_file()}
     return [str(path) for path, line in first.items() if line.startswith("#!") and "python" in line]
 
