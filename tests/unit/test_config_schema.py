@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -11,6 +12,7 @@ from jsonschema import Draft7Validator
 
 from matrix_baremetal import config, config_schema, settings
 from matrix_baremetal.errors import ConfigError
+from tests import option_list
 from tests.golden.cases import NAMES, Case
 from tests.unit.test_config import later_cases
 
@@ -113,3 +115,12 @@ def test_defaults_are_those_of_the_config() -> None:
     assert properties["federation"]["properties"]["delegation"]["default"] == "well-known"
     assert properties["federation"]["properties"]["enabled"]["default"] is True
     assert "default" not in properties["server_name"]
+
+
+def test_the_man_page_lists_every_key_as_it_is() -> None:
+    """Made anew by: .venv/bin/python -m tests.option_list."""
+    page = option_list.FILE.read_text()
+    assert page == option_list.replaced(page)
+    listed = re.findall(r"^\.It Cm ([a-z_.]+) :", option_list.text(), re.MULTILINE)
+    assert set(listed) == set(config_schema.WHAT)
+    assert len(listed) == len(config_schema.WHAT)
