@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Guest, Lab
+from tests.system.readme import commands
 
 REPOSITORY = Path(__file__).parents[2]
 DEB = "/srv/package.deb"
@@ -20,18 +21,10 @@ UNITS = (
     "matrix-synapse.service",
     "matrix-baremetal-certificates.service",
     "matrix-baremetal-certificates.timer",
+    "matrix-baremetal-firstboot.service",
 )
 BUILD = "cd /srv/tree && dpkg-buildpackage -us -uc -b > /srv/build.log 2>&1"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
-# What bash would offer after these words.
-OFFERED = """
-. /usr/share/bash-completion/bash_completion
-. /usr/share/bash-completion/completions/matrix-baremetal
-COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMP_LINE="$*" COMP_POINT=${#COMP_LINE}
-_matrix_baremetal
-echo "${COMPREPLY[@]}"
-"""
-
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root")]
 
 
@@ -83,7 +76,7 @@ def installed(builder: Guest, tmp_path_factory: pytest.TempPathFactory) -> Itera
     builder.get("/srv/matrix-baremetal_0.1.0_all.deb", deb)
     guest = Lab().up(f"st-package{builder.debian}", builder.debian, deb=deb)
     guest.put(deb, DEB)
-    guest.run("apt-get update -q && apt-get install -q -y man-db bash-completion")
+    guest.run("apt-get update -q && apt-get install -q -y man-db")
     yield guest
     guest.down()
 
@@ -93,23 +86,6 @@ def states(guest: Guest) -> dict[str, tuple[str, str]]:
     asked = "systemctl is-enabled {0} || :; systemctl is-active {0} || :"
     found = {unit: guest.run(asked.format(unit)).stdout.split() for unit in UNITS}
     return {unit: (words[0], words[-1]) for unit, words in found.items()}
-
-
-def offered(guest: Guest, *words: str) -> set[str]:
-    """What the Tab key offers after `matrix-baremetal WORDS`, of which the last may be a beginning."""
-    # By a file, as systemd-run has a meaning of its own for a command's dollar signs.
-    guest.write("/srv/offered", OFFERED)
-    return set(guest.run(["bash", "/srv/offered", "matrix-baremetal", *words]).stdout.split())
-
-
-def told(guest: Guest, *words: str) -> set[str]:
-    """The long options that `matrix-baremetal WORDS --help` lists."""
-    return set(re.findall(r"(?<![\w`-])--[a-z-]+", usage(guest, *words)))
-
-
-def usage(guest: Guest, *words: str) -> str:
-    """The help of a command without its examples."""
-    return guest.run(["matrix-baremetal", *words, "--help"]).stdout.partition("\nexamples:")[0]
 
 
 class TestBuild:
@@ -122,6 +98,12 @@ class TestBuild:
     def test_lintian_has_nothing_to_say(self, builder: Guest) -> None:
         said = builder.run("lintian -EvIL +pedantic --allow-root /srv/matrix-baremetal_*.changes", check=False).stdout
         assert [line for line in said.splitlines() if line.startswith(("E:", "W:", "P:"))] == []
+
+    def test_debconf_speaks_german_too(self, builder: Guest) -> None:
+        templates = builder.run("dpkg-deb --info /srv/matrix-baremetal_*.deb templates").stdout
+        questions = templates.count("\nDescription: ")
+        assert questions == 5
+        assert templates.count("\nDescription-de.UTF-8: ") == questions
 
     def test_depends_on_what_it_runs(self, builder: Guest) -> None:
         depends = builder.run("dpkg-deb --field /srv/matrix-baremetal_*.deb Depends").stdout
@@ -184,18 +166,19 @@ class TestInstalled:
             assert (shown.stdout, shown.stderr) == ("", "")
             assert (installed.run("test -e /run/lock/matrix-baremetal.lock", check=False).returncode == 0) is runs
 
-    def test_completion_knows_the_commands_and_their_options(self, installed: Guest) -> None:
-        commands = set(re.findall(r"^    ([a-z]+) ", usage(installed), re.MULTILINE))
-        assert offered(installed, "") == commands
-        actions = {
-            group: set(re.findall(r"^    ([a-z-]+)(?: |$)", usage(installed, group), re.M))
-            for group in ("user", "token", "show")
-        }
-        assert all(offered(installed, group, "") == found for group, found in actions.items())
-        both = [(group, action) for group, found in actions.items() for action in found]
-        for words in ((), *((command,) for command in commands - set(actions)), *both):
-            assert offered(installed, *words, "--") == told(installed, *words), words
-        assert offered(installed, "show", "well-known", "--for", "") == {"nginx", "apache", "caddy", "static"}
+    def test_three_shells_find_their_completion(self, installed: Guest) -> None:
+        """Where each looks for it; what they offer is asked in tests/unit/test_completions.py."""
+        bash, zsh, fish = (
+            installed.read(f"/usr/share/{place}")
+            for place in (
+                "bash-completion/completions/matrix-baremetal",
+                "zsh/vendor-completions/_matrix-baremetal",
+                "fish/vendor_completions.d/matrix-baremetal.fish",
+            )
+        )
+        assert bash.endswith("complete -F _matrix_baremetal matrix-baremetal\n")
+        assert zsh.startswith("#compdef matrix-baremetal\n")
+        assert "complete -c matrix-baremetal -f\n" in fish
 
 
 class TestRemoved:
@@ -236,12 +219,9 @@ class TestReadme:
 
     @pytest.mark.sampled(13)
     def test_its_commands_install_a_homeserver(self, builder: Guest) -> None:
-        text = (REPOSITORY / "README.md").read_text().split("## Install it")[1].split("\n## ")[0]
-        commands = re.findall(r"^    (\S.*)$", text, re.MULTILINE)
-        assert 0 < len(commands) <= 4
         # The unit tests of this build have been run on this machine.
         builder.run("echo DEB_BUILD_OPTIONS=nocheck >> /etc/environment")
-        for command in commands:
+        for command in commands("### From this tree"):
             said = builder.run(
                 f"cd /srv/tree && {command.replace('example.org', builder.domain)}", input="y\n"
             ).stdout
