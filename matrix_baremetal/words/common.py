@@ -62,7 +62,14 @@ def common(words: argparse.ArgumentParser, *, suppress: bool) -> None:
 def converging(words: argparse.ArgumentParser) -> None:
     """What a run that changes the machine may be told."""
     words.add_argument("--wheelhouse", metavar="DIR", type=directory, help="take Python packages from DIR alone")
-    words.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="wait for another run to end")
+    words.add_argument("--wait", metavar="SECONDS", type=seconds, default=0, help="wait for another run to end")
+
+
+def seconds(text: str) -> float:
+    """How long to wait. A float would take nan, with which no wait ever ends, and less than nothing."""
+    if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of seconds; write one like 60")
+    return float(text)
 
 
 def directory(text: str) -> str:

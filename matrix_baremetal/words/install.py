@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from matrix_baremetal.words.common import Commands, command, common, converging, localpart
+from matrix_baremetal.words.common import Commands, command, common, converging, localpart, seconds
 
 INIT_EXAMPLE = """\
   matrix-baremetal init
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     words.add_argument("--unattended", action="store_true", help="never ask; what is missing is an error")
     words.add_argument("--admin", metavar="NAME", type=localpart, help="make this administrator, with a password")
     help = "try again for so long what a network that comes late makes fail"
-    words.add_argument("--retry", metavar="SECONDS", type=float, default=0, help=help)
+    words.add_argument("--retry", metavar="SECONDS", type=seconds, default=0, help=help)
     converging(words)
     example = "  matrix-baremetal plan\n  matrix-baremetal plan -v"
     command(commands, "plan", "show what apply would change, and change nothing", example)

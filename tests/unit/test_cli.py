@@ -178,6 +178,8 @@ def test_init_leaves_a_directory_that_is_there_as_it_is(tmp_path: Path, capsys: 
         "apply --wheelhouse /nowhere",
         "install --wheelhouse /etc/hostname",
         "apply --wait soon",
+        "apply --wait nan",
+        "install --retry -1",
         "user passwd bob --generate --password-stdin",
         "user passwd bob secret",
         "token create --uses 0",
