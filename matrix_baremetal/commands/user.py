@@ -72,6 +72,8 @@ def told(now: Session, outcome: dict[str, object], args: Namespace) -> None:
     if args.json:
         report.document(outcome)
         return
+    if args.quiet:
+        return
     print(f"Made {outcome['user']}{' (administrator)' if args.admin else ''}.")
     if path := outcome.get("password_file"):
         print(f"Password: {shown_password(now.host, str(path))}")

@@ -52,6 +52,12 @@ def test_an_account_with_an_invented_password_is_told_by_its_file_where_no_perso
     assert "/etc/matrix-baremetal/secrets/passwords/bob" in out
 
 
+def test_quietly_an_account_is_made_and_nothing_is_said(now: Session, capsys: Captured) -> None:
+    assert user.added(now, words(name="bob", quiet=True)) == 0
+    assert "bob" in the_machine(now).passwords
+    assert capsys.readouterr().out == ""
+
+
 def test_an_account_that_exists_is_refused(now: Session) -> None:
     user.added(now, words(name="bob"))
     with pytest.raises(user.Exists, match="exists already"):
