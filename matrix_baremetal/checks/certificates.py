@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from matrix_baremetal.checks.check import PATIENCE, Check
+from matrix_baremetal.checks.check import PATIENCE, Check, shown
 from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources import pending
@@ -15,7 +15,6 @@ from matrix_baremetal.resources.acme import refusal
 from matrix_baremetal.resources.certificates import LOG
 from matrix_baremetal.resources.elsewhere import Documents, noted
 from matrix_baremetal.resources.key_pair import KeyPair, mistakes
-from matrix_baremetal.resources.systemd import shown
 from matrix_baremetal.resources.x509 import look, public_key
 
 # Parts of a certificate's life that are left, and not days: lives shrink. They are renewed at a third; one with less
@@ -169,7 +168,7 @@ class Renewal(Check):
     asks = "the last renewal by certbot went well"
 
     def look(self, host: Host) -> Finding:
-        rows = shown(host, "certbot.service", "Result", "ExecMainExitTimestamp", timeout=PATIENCE)
+        rows = shown(host, "certbot.service", "Result", "ExecMainExitTimestamp")
         if rows["Result"] in ("", "success"):
             when = rows["ExecMainExitTimestamp"]
             return self.fine(f"the last renewal went well, {when}" if when else "no renewal has failed")

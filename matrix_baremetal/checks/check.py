@@ -9,11 +9,10 @@ from typing import ClassVar
 
 from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources import systemd
 
 # Seconds: how long a program may take that a check starts.
 PATIENCE = 4.0
-# How much of a unit's journal is evidence.
-LINES = 4
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,16 @@ class Check(ABC):
 def documented(kind: type[Check]) -> str:
     """How a kind's ids look in the documentation: dns.a.NAME."""
     return re.sub(r"\{0\.(\w+)\}", lambda match: match[1].upper(), kind.form)
+
+
+def last_lines(host: Host, unit: str, count: int = 4) -> tuple[str, ...]:
+    """The last lines that a unit left in the journal, within a check's time."""
+    return systemd.last_lines(host, unit, count, PATIENCE)
+
+
+def shown(host: Host, unit: str, *properties: str) -> dict[str, str]:
+    """What systemd knows of a unit, by property, within a check's time."""
+    return systemd.shown(host, unit, *properties, timeout=PATIENCE)
 
 
 def short(unit: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from matrix_baremetal.checks.check import LINES, PATIENCE, Check, short
+from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short
 from matrix_baremetal.connections import missing, wanted
 from matrix_baremetal.errors import Error
 from matrix_baremetal.findings import Finding
@@ -13,7 +13,6 @@ from matrix_baremetal.resources.postgres import connections, query
 from matrix_baremetal.resources.postgres_store import SIZE
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.store import Rows
-from matrix_baremetal.resources.systemd import last_lines
 
 REACHABLE = "database.reachable"
 MB = 1024 * 1024
@@ -37,7 +36,7 @@ class Reachable(Check):
         try:
             query(host, self.port, "SELECT 1;", must=True, timeout=PATIENCE)
         except Error as error:
-            lines = (*error.message.splitlines(), *last_lines(host, self.unit, LINES, PATIENCE))
+            lines = (*error.message.splitlines(), *last_lines(host, self.unit))
             words = f"Postgres does not answer on port {self.port}"
             return self.failed(words, *lines, next=f"systemctl restart {self.unit}")
         return self.fine(f"Postgres answers on port {self.port}")

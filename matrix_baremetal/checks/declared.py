@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from matrix_baremetal.checks.check import LINES, PATIENCE, Check, short
+from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short, shown
 from matrix_baremetal.checks.wellknown import Published
 from matrix_baremetal.converge import Change, compared, removal
 from matrix_baremetal.errors import Error
@@ -17,7 +17,6 @@ from matrix_baremetal.needs import Document, Needs, Port, Proxy
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import STARTS, Service, files
-from matrix_baremetal.resources.systemd import last_lines, shown
 
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "ActiveEnterTimestampMonotonic")
 # Restarts by systemd itself, within so many seconds: more than that is a loop.
@@ -60,7 +59,7 @@ class Runs(Check):
         return short(self.name)
 
     def look(self, host: Host) -> Finding:
-        rows = shown(host, self.name, *PROPERTIES, timeout=PATIENCE)
+        rows = shown(host, self.name, *PROPERTIES)
         state, journal = rows["ActiveState"] or "unknown", f"journalctl -u {self.unit}"
         if rows.get("LoadState") == "not-found":
             return self.failed(f"{self.name} is not on this machine", next="matrix-baremetal apply")
@@ -68,11 +67,11 @@ class Runs(Check):
         if state != "active":
             looping = rows.get("SubState") == "auto-restart" or restarts > MANY
             again = f", and was restarted {restarts} times" if looping else ""
-            lines = last_lines(host, self.name, LINES, PATIENCE)
+            lines = last_lines(host, self.name)
             command = "matrix-baremetal apply" if state == "inactive" else journal
             return self.failed(f"{self.name} is {state}{again}", *lines, next=command)
         if restarts > MANY and uptime(rows) < LATELY:
-            lines = last_lines(host, self.name, LINES, PATIENCE)
+            lines = last_lines(host, self.name)
             return self.warned(f"{self.name} runs, and was restarted {restarts} times", *lines, next=journal)
         if rows.get("UnitFileState") not in STARTS:
             return self.failed(f"{self.name} runs, and a boot would not start it", next="matrix-baremetal apply")

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from matrix_baremetal import federation
-from matrix_baremetal.checks.check import PATIENCE, Check
+from matrix_baremetal.checks.check import PATIENCE, Check, last_lines
 from matrix_baremetal.checks.database import REACHABLE
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.matrix import Homeserver
-from matrix_baremetal.resources.systemd import last_lines
 
 READY = "synapse.ready"
 RUNS = "units.matrix-synapse"
@@ -47,7 +46,7 @@ class Ready(Check):
         until = time.monotonic() + MENDING
         while self.homeserver.find(host) != self.homeserver:
             if time.monotonic() > until:
-                lines = [line for line in last_lines(host, self.homeserver.unit, 40, PATIENCE) if WORDS.match(line)]
+                lines = [line for line in last_lines(host, self.homeserver.unit, 40) if WORDS.match(line)]
                 message = "the homeserver does not answer"
                 return self.failed(message, *lines[-4:], next="journalctl -u matrix-synapse")
             time.sleep(0.02)
