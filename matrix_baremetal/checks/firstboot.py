@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from matrix_baremetal.checks.check import LINES, PATIENCE, Check, short
+from matrix_baremetal.checks.check import Check, last_lines, short, shown
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources import firstboot
-from matrix_baremetal.resources.systemd import last_lines, shown
 
 ID = "firstboot.done"
 
@@ -25,8 +24,8 @@ class FirstBoot(Check):
         if not firstboot.ordered(host):
             return self.fine("no set-up waits to be carried out")
         unit = firstboot.UNIT
-        state = shown(host, unit, "ActiveState", timeout=PATIENCE)["ActiveState"]
-        lines = last_lines(host, unit, LINES, PATIENCE) if state != "inactive" else ()
+        state = shown(host, unit, "ActiveState")["ActiveState"]
+        lines = last_lines(host, unit) if state != "inactive" else ()
         if state == "failed":
             return self.failed("setting this machine up failed", *lines, next="matrix-baremetal install")
         if state in ("active", "activating"):
