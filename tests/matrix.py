@@ -10,10 +10,11 @@ import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import quote, urlencode
 
-from tests.lab import CommandFailed, Lab
+from tests.lab import CommandFailed
+from tests.lab.guest import Completed
 
 
 class MatrixError(Exception):
@@ -34,11 +35,17 @@ class Answer:
         return json.loads(self.text)
 
 
-class Web:
-    """Asks URLs as the lab's client. Never follows a redirect, never takes a certificate that doesn't hold."""
+class Asker(Protocol):
+    """Somebody with names, addresses and roots, who runs a program as they see the world: a Lab, or this machine."""
 
-    def __init__(self, lab: Lab) -> None:
-        self.lab = lab
+    def client(self, argv: Sequence[str], *, input: str | None, timeout: float | None) -> Completed: ...
+
+
+class Web:
+    """Asks URLs as an asker sees them. Never follows a redirect, never takes a certificate that doesn't hold."""
+
+    def __init__(self, asker: Asker) -> None:
+        self.asker = asker
 
     def ask(
         self,
@@ -65,7 +72,7 @@ class Web:
         lines += [f"header = {quoted(header)}" for header in headers]
         write = ("--dump-header", "/dev/stderr", "--write-out", "\n%{http_code} %{http_version}")
         argv = ["curl", "--silent", "--show-error", "--globoff", "--path-as-is", *write, *options, "--config", "-"]
-        done = self.lab.client(argv, input="\n".join(lines), timeout=timeout + 10)
+        done = self.asker.client(argv, input="\n".join(lines), timeout=timeout + 10)
         text, _, last = done.stdout.rpartition("\n")
         status, http = last.split()
         return Answer(int(status), parsed(done.stderr), text, http)

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import acme_proxy, authority, network, zone
+from . import acme_proxy, authority, network, pebble, zone
 from .errors import LabError
 from .places import RUN, read_json, write_json, write_text
 from .programs import Process, call, daemon, wait_for
@@ -23,10 +23,7 @@ from .programs import Process, call, daemon, wait_for
 HOME = RUN / "infra"
 ROOTS = RUN / "roots"
 LIMITS = HOME / "limits.json"
-_PEBBLE_PORT, _PEBBLE_MANAGEMENT = 14000, 15000
 _HERE = Path(__file__).parent
-# Certificates that pebble issues live this long unless a test wants others.
-VALIDITY = 90 * 86400
 
 
 def up() -> None:
@@ -129,17 +126,17 @@ def acme_start(validity: int | None = None) -> None:
     number than now, pebble starts anew, and knows none of its accounts any more.
     """
     kept = read_json(HOME / "pebble.json") or {}
-    now = kept.get("pebble", {}).get("certificateValidityPeriod", VALIDITY)
+    now = kept.get("pebble", {}).get("certificateValidityPeriod", pebble.VALIDITY)
     if validity not in (None, now):
         _stop("pebble")
     names = (*zone.LETS_ENCRYPT, "acme.test", "localhost", network.ip4(network.INFRA))
     certificate, key = authority.issue(names, days=3650)
     if not _running("pebble"):
-        _clear_port(_PEBBLE_PORT)
+        _clear_port(pebble.PORT)
         _start_pebble(certificate, key, validity or now)
     if not _current("proxy", _HERE / "acme_proxy.py"):
         _clear_port(443)
-        upstream = f"{network.ip4(network.INFRA)}:{_PEBBLE_PORT}"
+        upstream = f"{network.ip4(network.INFRA)}:{pebble.PORT}"
         addresses = (network.ip4(network.INFRA), network.ip6(network.INFRA))
         program = (sys.executable, str(_HERE / "acme_proxy.py"), str(certificate), str(key), str(authority.ROOT))
         _start("proxy", *program, str(LIMITS), upstream, *addresses, inside=True)
@@ -165,24 +162,11 @@ def acme_orders(addresses: Sequence[str]) -> list[str]:
 
 def _start_pebble(certificate: Path, key: Path, validity: int) -> None:
     address = network.ip4(network.INFRA)
-    config = {
-        "listenAddress": f"{address}:{_PEBBLE_PORT}",
-        "managementListenAddress": f"{address}:{_PEBBLE_MANAGEMENT}",
-        "certificate": str(certificate),
-        "privateKey": str(key),
-        "httpPort": 80,
-        "tlsPort": 443,
-        "certificateValidityPeriod": validity,
-    }
-    write_json(HOME / "pebble.json", {"pebble": config})
-    # No pause before a validation, no refused nonces at random, and no authorization used twice: else a renewal
-    # succeeds though port 80 is closed.
-    env = {**os.environ, "PEBBLE_VA_NOSLEEP": "1", "PEBBLE_WFE_NONCEREJECT": "0", "PEBBLE_AUTHZREUSE": "0"}
-    _start(
-        "pebble", "pebble", "-config", str(HOME / "pebble.json"), "-dnsserver", f"{address}:53", inside=True, env=env
-    )
+    write_json(HOME / "pebble.json", pebble.config(address, certificate, key, validity))
+    program = pebble.argv(HOME / "pebble.json", address)
+    _start("pebble", *program, inside=True, env={**os.environ, **pebble.ENVIRONMENT})
     running = _running("pebble")
-    wait_for(lambda: _answers(_PEBBLE_MANAGEMENT), "pebble", 10, f"see {HOME}/pebble.log")
+    wait_for(lambda: _answers(pebble.MANAGEMENT), "pebble", 10, f"see {HOME}/pebble.log")
     if running is None or not running.alive:
         raise LabError("pebble ended as soon as it started", f"see {HOME}/pebble.log")
     _keep_root(f"acme-{running.started}", _pebble_root())
@@ -190,6 +174,6 @@ def _start_pebble(certificate: Path, key: Path, validity: int) -> None:
 
 def _pebble_root() -> str:
     context = ssl.create_default_context(cafile=str(authority.ROOT))
-    asked = http.client.HTTPSConnection(network.ip4(network.INFRA), _PEBBLE_MANAGEMENT, context=context, timeout=5)
+    asked = http.client.HTTPSConnection(network.ip4(network.INFRA), pebble.MANAGEMENT, context=context, timeout=5)
     asked.request("GET", "/roots/0")
     return asked.getresponse().read().decode()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from . import network
@@ -15,6 +15,14 @@ _EXTRA = DISKS / "dns.json"
 
 def _at(octet: int) -> dict[str, Any]:
     return {"a": [network.ip4(octet)], "aaaa": [network.ip6(octet)]}
+
+
+def sites(internet: str, machines: Mapping[str, str]) -> dict[str, Any]:
+    """A whole zone for homeservers on machines of their own: names with their addresses, and the internet's."""
+    zone: dict[str, Any] = {name: {"a": [internet]} for name in (*LETS_ENCRYPT, "acme.test", "ns.test")}
+    for name, address in machines.items():
+        zone[name] = zone[f"*.{name}"] = {"a": [address]}
+    return zone
 
 
 def publish() -> None:

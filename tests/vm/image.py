@@ -30,7 +30,9 @@ echo MODULES=list > "$ROOT/etc/initramfs-tools/conf.d/modules"
 chroot "$ROOT" apt-get update -q
 # shellcheck disable=SC2086
 chroot "$ROOT" apt-get install -q -y --no-install-recommends $PACKAGES
-chroot "$ROOT" apt-get clean
+rm -f "$ROOT"/var/cache/apt/archives/*.deb
+# What apt knows of its lists it need not find out anew in emulation.
+chroot "$ROOT" apt-cache gencaches
 rm "$ROOT/usr/sbin/policy-rc.d"
 mkdir -p "$OUT"
 cp "$ROOT"/boot/vmlinuz-* "$OUT/vmlinuz"
