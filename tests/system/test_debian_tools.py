@@ -14,7 +14,7 @@ from tests.system.test_package import unpack_tree
 pytestmark = pytest.mark.lab
 # Not of our package: where debconf of Debian 13 unpacks questions, and a link of its systemd without a target, which
 # postgresql-common removes. Older versions of piuparts don't know them.
-THEIRS = ("--ignore=/var/cache/debconf/tmp.ci", "--ignore=/etc/default/locale")
+THEIRS = ("--ignore=/var/cache/debconf/tmp.ci/", "--ignore=/etc/default/locale")
 
 
 @pytest.mark.sampled(12)
