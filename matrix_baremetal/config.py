@@ -36,7 +36,6 @@ LATER = frozenset(
         "mail",
         "ddns",
         "metrics",
-        "backup",
     }
 )
 
@@ -155,6 +154,24 @@ class Synapse:
         object.__setattr__(self, "settings", FrozenDict(self.settings))  # so that it can be hashed
 
 
+def _count(number: int) -> int:
+    if not 1 <= number <= 1000:
+        raise ValueError(f"{number} is not between 1 and 1000")
+    return number
+
+
+@dataclass(frozen=True)
+class Backup:
+    """When backups are made, where they are kept and how many, whom they are encrypted to, what takes them away."""
+
+    schedule: Literal["daily", "none"] = "daily"
+    keep: Annotated[int, _count] = 7
+    directory: Annotated[str, names.path] = "/var/lib/matrix-baremetal/backups"
+    include_media: bool = True
+    encrypt_to: Annotated[str, names.recipient] | None = None
+    command: Annotated[str, names.path] | None = None
+
+
 def _distinct(admins: tuple[Admin, ...]) -> tuple[Admin, ...]:
     seen: set[str] = set()
     twice = []
@@ -180,6 +197,7 @@ class Config:
     registration: Literal["closed", "token", "open"] = "closed"
     admins: Annotated[tuple[Admin, ...], _distinct] = ()
     synapse: Synapse = Synapse()
+    backup: Backup = Backup()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "hostname", self.hostname or f"matrix.{self.server_name}")

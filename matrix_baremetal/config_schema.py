@@ -24,6 +24,7 @@ PATTERNS: Mapping[Any, str] = {
     names.email: r"^[^@\s]+@[^@\s]+$",
     names.localpart: r"^[a-z0-9][a-z0-9._=+-]*$",
     names.path: r"^/",
+    names.recipient: r"^(age1[a-z0-9]{58}|/.*)$",
     names.bcrypt: r"^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$",
 }
 # What each key is for, in a sentence that an editor shows; matrix-baremetal.yaml(5) has the whole.
@@ -53,6 +54,13 @@ WHAT: Mapping[str, str] = {
     "synapse": "What is Synapse's own.",
     "synapse.settings": "Anything of Synapse's homeserver.yaml, passed on as it is.",
     "synapse.workers": "How many processes.",
+    "backup": "Backups of all that can't be made again.",
+    "backup.schedule": "Every night, or only when you ask for one.",
+    "backup.keep": "How many are kept; older ones go once a new one is whole.",
+    "backup.directory": "Where they are kept.",
+    "backup.include_media": "Whether they hold what people have uploaded.",
+    "backup.encrypt_to": "A recipient of age (age1…), or the file of a public key of gpg.",
+    "backup.command": "A program that is given each new backup, to take it elsewhere.",
 }
 
 

@@ -27,6 +27,7 @@ _URL = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]{1,5})?((/[A-Za-z0-9._~+=,:-]
 # certbot's DNS plugins that take no file with credentials, which is how all others are told who we are.
 WITHOUT_CREDENTIALS = ("route53", "standalone")
 _PLUGIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
+_AGE = re.compile(r"age1[a-z0-9]{58}")
 _PATH = re.compile(r"[A-Za-z0-9._/+@:-]+")
 
 
@@ -175,6 +176,20 @@ def path(text: str) -> str:
         raise ValueError(f"{shown(text)} is no usable path; write letters, digits and . _ / + @ : - only")
     if len(text) > LONGEST_PATH or any(len(part) > 255 for part in text.split("/")):
         raise ValueError(f"{shown(text)} is longer than a path can be")
+    return text
+
+
+def recipient(text: str) -> str:
+    """Check whom a backup is encrypted to: a public key of age as it prints them, or the file of one of gpg."""
+    if text.startswith("/"):
+        return path(text)
+    if text.startswith("AGE-SECRET-KEY-"):
+        # Not shown again.
+        raise ValueError("this is a private key of age; write the public one, which begins with age1")
+    if not _AGE.fullmatch(text):
+        raise ValueError(
+            f"{shown(text)} is no recipient; write a public key of age (age1…) or the path of one of gpg"
+        )
     return text
 
 

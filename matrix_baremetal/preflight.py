@@ -61,22 +61,34 @@ def check(site: Site, needs: Needs, host: Host, manifest: Manifest) -> None:
 
 def obstacles(site: Site, needs: Needs, host: Host, manifest: Manifest) -> list[Obstacle]:
     """All that is in the way of `apply`; in a folder, what would be in the way on any machine."""
-    lasting = (*permanence(site, host, manifest), *same_store(site, needs, host))
     if not host.live:
-        return [*lasting]
+        return [*lasting(site, needs, host, manifest)]
+    return [
+        *unready(site, needs, host, manifest),
+        *key_pair(site, needs, host),
+        *dns_plugin(site, host),
+        *dns_credentials(site, host),
+    ]
+
+
+def unready(site: Site, needs: Needs, host: Host, manifest: Manifest) -> list[Obstacle]:
+    """What is in the way on a machine, whatever files an operator puts there: a restore is about to bring those."""
     return [
         *machine(host),
-        *lasting,
+        *lasting(site, needs, host, manifest),
         *another(host),
         *databases(site, needs, host),
         *ports(needs, host.net.listeners()),
         *web_server(needs, host),
-        *key_pair(site, needs, host),
-        *dns_plugin(site, host),
-        *dns_credentials(site, host),
         *space(host, site),
         *clock(host, site),
     ]
+
+
+def lasting(site: Site, needs: Needs, host: Host, manifest: Manifest) -> Iterator[Obstacle]:
+    """What can never change on a machine."""
+    yield from permanence(site, host, manifest)
+    yield from same_store(site, needs, host)
 
 
 def refuse(obstacles: list[Obstacle]) -> None:

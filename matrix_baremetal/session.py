@@ -30,6 +30,10 @@ def begin(root: str, file: str | None, wheelhouse: str | None = None) -> Session
     """Read all that a command needs. Raises `ConfigError` with every mistake of the config."""
     host = Host(Path(root))
     path = Path(file) if file else host.path(CONFIG)
-    site = Site(config.load(path), facts.read(host), versions.read(), wheelhouse)
-    manifest = Manifest.read(host)
-    return Session(host, site, components.needs(site), components.resources(site), manifest)
+    return of(host, config.load(path), wheelhouse)
+
+
+def of(host: Host, wanted: config.Config, wheelhouse: str | None = None) -> Session:
+    """A session for a config that was read already."""
+    site = Site(wanted, facts.read(host), versions.read(), wheelhouse)
+    return Session(host, site, components.needs(site), components.resources(site), Manifest.read(host))

@@ -13,11 +13,13 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from matrix_baremetal import log
 from matrix_baremetal.errors import Error
 
+# Bytes that pass to or from a program at once.
+PIECE = 1024 * 1024
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 # A proxy is how some machines reach the world. Nothing else of the caller's environment may steer what
 # we start (PYTHONPATH, PIP_*, PGHOST, LD_PRELOAD, LANGUAGE, ...).
@@ -60,15 +62,78 @@ class Shell:
         Raises `Error` where it is missing, takes longer than `timeout` seconds, or ends with a status outside
         `ok`; the message holds the program's own last words but not our arguments.
         """
-        program = shutil.which(argv[0], path=PATH)
-        if program is None:
-            raise Error(f"the program {argv[0]} is not installed", hint="apt install --reinstall matrix-baremetal")
+        program = found(argv[0])
         began = time.monotonic()
         result = self._run(program, argv[1:], input=input, env=clean_environment(env), timeout=timeout, cwd=cwd)
         log.debug(f"{argv[0]} {argv[1] if len(argv) > 1 else ''} [{result.status}, {time.monotonic() - began:.2f} s]")
         if result.status not in ok:
             raise Failed(argv[0], result)
         return result
+
+    @contextlib.contextmanager
+    def reading(
+        self,
+        *argv: str,
+        source: BinaryIO | None = None,
+        env: Mapping[str, str] | None = None,
+        ok: Collection[int] = (0,),
+    ) -> Iterator[BinaryIO]:
+        """What a program prints, as it comes; `source` is an open file that it reads.
+
+        Raises `Failed` at the end where its status is outside `ok`. Whoever stops reading stops the program.
+        """
+        inner, outer = os.pipe()
+        with os.fdopen(inner, "rb", PIECE) as out:
+            with os.fdopen(outer, "wb", 0) as sink:
+                command = self._begin(argv, source, sink, env)
+            with ended(command, argv[0], ok, feeds=False):
+                yield out
+
+    @contextlib.contextmanager
+    def writing(
+        self,
+        *argv: str,
+        sink: BinaryIO | None = None,
+        env: Mapping[str, str] | None = None,
+        ok: Collection[int] = (0,),
+    ) -> Iterator[BinaryIO]:
+        """Where a program takes what it is to read; `sink` is an open file that it writes to. Raises as `reading`."""
+        outer, inner = os.pipe()
+        with os.fdopen(outer, "rb", 0) as source:
+            command = self._begin(argv, source, sink, env)
+        with ended(command, argv[0], ok, feeds=True), os.fdopen(inner, "wb", PIECE) as into:
+            yield into
+
+    def _begin(
+        self, argv: tuple[str, ...], source: BinaryIO | None, sink: BinaryIO | None, env: Mapping[str, str] | None
+    ) -> Any:
+        """Start a program between two open files, which go to it as they are: nothing of it passes through us."""
+        program, options = found(argv[0]), self._options(clean_environment(env), "/")
+        options["_in"] = source if source is not None else b""
+        if sink is not None:
+            options["_out"] = sink
+        import sh
+
+        return sh.Command(program)(*argv[1:], **options)
+
+    def _options(self, env: dict[str, str], cwd: str) -> dict[str, Any]:
+        """How each program is started."""
+        import logging
+
+        # sh writes whole command lines to its log.
+        logging.getLogger("sh").setLevel(logging.CRITICAL)
+        # Only options that sh 1.14 and 2.x share: 1.14 hands one it doesn't know to the program.
+        # A session of its own: Ctrl-C reaches us alone, and the step under way ends whole.
+        return {
+            "_env": env,
+            "_cwd": cwd,
+            "_tty_out": False,
+            "_new_session": True,
+            "_bg": True,
+            "_bg_exc": False,
+            "_internal_bufsize": 1024 * 1024,
+            "_pass_fds": self.inherited,
+        }
 
     def _run(
         self,
@@ -80,25 +145,9 @@ class Shell:
         timeout: float | None,
         cwd: str,
     ) -> Result:
-        import logging
-
         import sh
 
-        # sh writes whole command lines to its log.
-        logging.getLogger("sh").setLevel(logging.CRITICAL)
-        # Only options that sh 1.14 and 2.x share: 1.14 hands one it doesn't know to the program.
-        # A session of its own: Ctrl-C reaches us alone, and the step under way ends whole.
-        options: dict[str, Any] = {
-            "_env": env,
-            "_cwd": cwd,
-            "_tty_out": False,
-            "_new_session": True,
-            "_bg": True,
-            "_bg_exc": False,
-            "_internal_bufsize": 1024 * 1024,
-            "_pass_fds": self.inherited,
-            "_in": input if input is not None else b"",
-        }
+        options = {**self._options(env, cwd), "_in": input if input is not None else b""}
         command = sh.Command(program)(*words, **options)
         with (
             stopped_after(timeout, command.kill) as expired,
@@ -110,6 +159,53 @@ class Shell:
             raise TimedOut(f"{name} took longer than {timeout:.0f} s and was stopped", hint="run it again")
         code: int = command.exit_code
         return Result(128 - code if code < 0 else code, text(command.stdout), text(command.stderr))
+
+
+def found(name: str) -> str:
+    """Where a program is. Raises `Error` where it is nowhere."""
+    program = shutil.which(name, path=PATH)
+    if program is None:
+        raise Error(f"the program {name} is not installed", hint="apt install --reinstall matrix-baremetal")
+    return program
+
+
+@contextlib.contextmanager
+def ended(command: Any, name: str, ok: Collection[int], *, feeds: bool) -> Iterator[None]:
+    """Wait for a program once we are done with it; where we feed it, its own failure explains a pipe that broke."""
+    import sh
+
+    broken = False
+    try:
+        yield
+    except BaseException as error:
+        broken = feeds and isinstance(error, BrokenPipeError)
+        if not broken and not gave_up(command):
+            stopped(command)
+            raise
+    with contextlib.suppress(sh.ErrorReturnCode, sh.SignalException):
+        command.wait()
+    status = command.exit_code
+    result = Result(128 - status if status < 0 else status, "", text(command.stderr))
+    if broken or result.status not in ok:
+        raise Failed(name, result) from None
+
+
+def gave_up(command: Any) -> bool:
+    """Whether a program has ended by itself, and not well: then that is why whoever reads from it failed as well."""
+    until = time.monotonic() + 0.2
+    while command.is_alive() and time.monotonic() < until:
+        time.sleep(0.01)
+    return not command.is_alive() and bool(command.process.exit_code)
+
+
+def stopped(command: Any) -> None:
+    """Stop a program whose end nobody needs any more."""
+    import sh
+
+    with contextlib.suppress(OSError):
+        command.kill()
+    with contextlib.suppress(sh.ErrorReturnCode, sh.SignalException):
+        command.wait()
 
 
 @contextlib.contextmanager

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from matrix_baremetal import components
+from matrix_baremetal import backup_log, components
 from matrix_baremetal.checks import firstboot
 from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.declared import Current, Runs
@@ -35,6 +35,7 @@ class Status:
     versions: dict[str, str]
     certificates: list[dict[str, Any]]
     disk: dict[str, int]
+    backup: dict[str, Any]
     ready: bool
     faults: list[dict[str, str]]
 
@@ -58,7 +59,7 @@ def read(now: Session) -> Status:
     if waiting := [finding for finding in failed if finding.id == firstboot.ID]:
         # What else is missing comes of this.
         faults = [fault(finding.message, finding.next) for finding in waiting]
-    return Status(units, versions(now), certificates, disk(now), ready, faults)
+    return Status(units, versions(now), certificates, disk(now), backup_log.read(now.host), ready, faults)
 
 
 def fault(what: str, command: str) -> dict[str, str]:

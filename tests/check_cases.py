@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -38,12 +39,21 @@ def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None)
     machine.put("/proc/meminfo", "MemTotal: 4000000 kB\nMemAvailable: 3000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n")
     machine.put("/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal", "#!/bin/sh\n", 0o755)
     machine.at("/etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org").mkdir(parents=True)
+    backed_up(machine)
     now = a_session(machine, text)
     now.manifest.server_name = HOME
     list(converge(now.resources, now.host, now.manifest))
     now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
     machine.started.clear()
     return machine
+
+
+def backed_up(machine: Machine, hours: float = 1, **more: object) -> None:
+    """There was a backup some hours ago; `more` is what else the note of it says."""
+    path = "/var/lib/matrix-baremetal/backups/example.org-20260101T030000Z.tar.zst"
+    machine.put(path, "")
+    row = {"path": path, "size": MB, "made": int(time.time() - hours * 3600), "id": "0123456789abcdef"}
+    machine.put("/var/lib/matrix-baremetal/backup.json", json.dumps({"last": row, **more}))
 
 
 def found(machine: Machine, text: str = MINIMAL) -> dict[str, Finding]:
@@ -258,6 +268,9 @@ CASES = (
         "no account",
         "warn",
     ),
+    Case("backup.age", lambda m: backed_up(m, 75), "the last backup is 3 days old", "warn"),
+    Case("backup.age", lambda m: backed_up(m, failed={"at": 1, "why": "no room"}), "failed: no room", "warn"),
+    Case("backup.age", lambda m: m.at("/var/lib/matrix-baremetal/backup.json").unlink(), "no backup yet", "warn"),
     Case(f"tls.{HOME}:443", stale, "serves another certificate than the one on the disk"),
     Case(f"tls.{HOME}:443", web(f"https://{HOME}/", untrusted="unable to get local issuer"), "nobody trusts"),
     Case(f"tls.{HOME}:443", web(f"https://{HOME}/", certificate=b"", fault="no TLS"), "speaks no TLS"),

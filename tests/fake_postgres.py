@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrix_baremetal.checks import database
-from matrix_baremetal.resources import admin_api, clusters, matrix, postgres, postgres_store, store
+from matrix_baremetal.resources import admin_api, clusters, matrix, postgres, postgres_copy, postgres_store, store
 from matrix_baremetal.resources.postgres_store import quoted
 from matrix_baremetal.shell import Result
 
@@ -96,6 +96,14 @@ class FakePostgres:
         if sql == postgres.FIND_DATABASE:
             rows = [base] if base else []
             return [[b.owner, b.encoding, b.collate, b.ctype, b.provider, b.comment] for b in rows]
+        if sql == postgres_store.OURS_ALL:
+            owned = [(n, b) for n, b in self.bases.items() if b.owner == values["owner"]]
+            return [[n] for n, b in owned if b.comment.startswith(values["comment"])]
+        if sql == postgres_copy.FIND:
+            return [[base.comment, base.owner]] if base else []
+        if sql == postgres_copy.COUNT:
+            seen = self.bases[database]
+            return [["93", str(seen.tables)]] if seen.version else []
         if sql == postgres.COUNT_TABLES:
             return [[str(self.bases[database].tables)]]
         if sql == store.VERSION:
@@ -144,6 +152,15 @@ class FakePostgres:
             assert values["owner"] in self.roles
             assert name not in self.bases
             self.bases[name] = Base(values["owner"], values["encoding"], values["locale"], values["locale"])
+        elif sql == postgres_copy.DROP:
+            del self.bases[name]
+        elif sql == postgres_store.DROP_ROLE:
+            self.roles.pop(name, None)
+        elif sql == postgres_copy.TAKE:
+            assert values["kept"] not in self.bases
+            self.bases[values["kept"]] = self.bases.pop(values["first"])
+            self.bases[values["first"]] = self.bases.pop(values["second"])
+            self.bases[values["first"]].comment = values["comment"]
         elif sql == postgres_store.CLEAR:
             base = self.bases[database]
             base.tables = base.tables if base.version or base.comment != values["comment"] else 0

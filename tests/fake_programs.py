@@ -26,6 +26,12 @@ from tests.fake_web import Internet
 GOOD = Result(0, "", "")
 
 
+def real(*words: str) -> Result:
+    """The program itself, as it touches only what it is told to."""
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)
+
+
 @dataclass
 class Programs(FakeCertificates):
     """The state behind the programs, and the programs.
@@ -90,6 +96,8 @@ class Programs(FakeCertificates):
             "apt-cache": self._apt_cache,
             "python": self._python,
             "uv-program": self._uv,
+            "gpg": lambda words: real("gpg", *words),
+            "gpgconf": lambda words: real("gpgconf", *words),
         }
         if name not in programs:
             raise Error(f"the program {argv[0]} is not installed")
@@ -110,6 +118,21 @@ class Programs(FakeCertificates):
             return Result(0 if self.postgres_runs else 2, "", "")
         down = Result(2, "", "psql: error: connection to server on socket failed: No such file or directory")
         return self.postgres.psql(argv, input) if self.postgres_runs else down
+
+    def piped(self, argv: tuple[str, ...]) -> tuple[str, ...]:
+        """The program that runs in place of one whose output or input is a pipe: itself, as we ourselves.
+
+        A dump of Postgres is a file beside the machine's root, and loading one notes it.
+        """
+        words = argv[4:] if argv[0] == "setpriv" else argv
+        name = words[0].rpartition("/")[2]
+        if name == "pg_dump":
+            return "cat", str(self.root.parent / "dump")
+        if name == "pg_restore":
+            target = next(word for word in words if word.startswith("--dbname=")).removeprefix("--dbname=")
+            self.postgres.bases[target].tables, self.postgres.bases[target].version = 170, True
+            return "tee", str(self.root.parent / f"loaded-{target}")
+        return (sys.executable, *words[1:]) if name == "python3" else words
 
     @property
     def python(self) -> str:
@@ -201,6 +224,8 @@ class Programs(FakeCertificates):
         return GOOD
 
     def _systemd_run(self, words: tuple[str, ...]) -> Result:
+        if "-c" not in words:
+            return GOOD
         # Synapse's check of its config.
         config = self.at(words[words.index("-c") + 1]).read_text()
         return GOOD if "server_name: " in config else Result(1, "", "Missing mandatory `server_name`")
@@ -244,6 +269,9 @@ class Programs(FakeCertificates):
         self.units[name].began -= 1
 
     def _apt_get(self, words: tuple[str, ...]) -> Result:
+        if "--simulate" in words:
+            names = (name for name in words[1:] if not name.startswith("-") and "::" not in name)
+            return Result(0, "".join(f"Inst {name} (1.0-1 Debian:12)\n" for name in names), "")
         if words[0] == "install":
             for name in words[1:]:
                 if not name.startswith("-") and "::" not in name:

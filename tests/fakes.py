@@ -22,10 +22,11 @@ from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.session import Session
-from matrix_baremetal.shell import Failed, Result, Shell
+from matrix_baremetal.shell import Result
 from matrix_baremetal.site import Site
 from tests.fake_net import FakeNet
 from tests.fake_programs import Programs
+from tests.fake_shell import FakeShell
 
 FRESH = ".matrix-baremetal-new"
 GIB = 1024**3
@@ -122,29 +123,6 @@ class Machine(Programs):
             mode = 0 if kind.startswith("->") else place.stat().st_mode & 0o7777
             found[path] = f"{kind} {mode:04o} {':'.join(self.owners.get(path, ('root', 'root')))} {text}"
         return found
-
-
-class FakeShell(Shell):
-    """Starts the machine's programs for a run, which may be killed before each."""
-
-    def __init__(self, host: FakeHost) -> None:
-        self.host = host
-
-    def __call__(
-        self,
-        *argv: str,
-        input: str | None = None,
-        env: Mapping[str, str] | None = None,
-        ok: Collection[int] = (0,),
-        timeout: float | None = None,
-        cwd: str = "/",
-    ) -> Result:
-        """What `Shell` would do, as far as the model goes."""
-        self.host.step()
-        result = self.host.machine.start(argv, input, dict(env or {}))
-        if result.status not in ok:
-            raise Failed(argv[0], result)
-        return result
 
 
 class FakeHost(Host):

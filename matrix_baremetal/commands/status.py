@@ -5,9 +5,12 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from dataclasses import asdict
+from typing import Any
 
 from matrix_baremetal import report, session, status
+from matrix_baremetal.checks.backup import age
 from matrix_baremetal.errors import DIFFERS
+from matrix_baremetal.transfer import amount
 
 MARKS = {"active": "✓", "valid": "✓", "elsewhere": "✓", "self-signed": "✓", "overdue": "!"}
 
@@ -35,9 +38,17 @@ def page(now: session.Session, seen: status.Status) -> None:
     found = ", ".join(f"{name} {version}" for name, version in seen.versions.items())
     print(report.wrapped(f"versions  {found}", 10))
     print(f"disk      database {memory(seen.disk['database'])}, free {memory(seen.disk['free'])}")
+    print(report.wrapped(f"backup    {backed_up(seen.backup)}", 10))
     for row in seen.faults:
         fault = report.wrapped(f"✗ {row['fault']}", 2).replace("✗", report.coloured("✗", "✗"), 1)
         print(f"\n{fault}\n  next: {row['next']}")
+
+
+def backed_up(seen: dict[str, Any]) -> str:
+    """How the last backup went."""
+    last, failed = seen.get("last"), seen.get("failed")
+    whole = f"{age(last['made'])} ago, {amount(last['size'])}" if last else "none yet"
+    return f"failed {age(failed['at'])} ago ({failed['why']}); the last that is whole: {whole}" if failed else whole
 
 
 def mark(state: str) -> str:

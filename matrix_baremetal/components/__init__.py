@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matrix_baremetal.checks import declared
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.components.backup import Backup
 from matrix_baremetal.components.base import Base
 from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
@@ -14,6 +15,7 @@ from matrix_baremetal.components.registration import Registration
 from matrix_baremetal.components.sqlite import Sqlite
 from matrix_baremetal.components.synapse import Synapse
 from matrix_baremetal.components.users import Users
+from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
@@ -28,6 +30,7 @@ ALL: tuple[type[Component], ...] = (
     Nginx,
     Certificates,
     Users,
+    Backup,
 )
 
 
@@ -47,6 +50,15 @@ def checks(site: Site) -> tuple[Check, ...]:
     wanted = needs(site)
     free = declared.checks(resources(site), wanted)
     return tuple(sorted((*free, *(c for part in parts(site) for c in part.checks(wanted))), key=lambda c: c.depth))
+
+
+def data(site: Site) -> Data:
+    """All that a backup of a site must hold."""
+    wanted = needs(site)
+    found = Data()
+    for part in parts(site):
+        found += part.data(wanted)
+    return found
 
 
 def parts(site: Site) -> tuple[Component, ...]:

@@ -10,6 +10,7 @@ from matrix_baremetal.checks.firstboot import FirstBoot
 from matrix_baremetal.checks.machine import Addresses, Disk, Inodes, Killed, Memory, Right, Synchronised
 from matrix_baremetal.checks.names import Resolver
 from matrix_baremetal.components.component import DATA, ETC, SECRETS, STATE, TLS, Component
+from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.files import Directory
@@ -33,6 +34,9 @@ class Base(Component):
         yield Directory(TLS, 0o755)
         # It reads nothing that a restart would renew, and a restart of it is one of all its units.
         yield Service(TARGET)
+
+    def data(self, needs: Needs) -> Data:
+        return Data((f"{ETC}/config.yaml", SECRETS))
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         yield FirstBoot()

@@ -11,11 +11,12 @@ from urllib.parse import urlsplit
 from matrix_baremetal.checks import certificates as checks
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.names import Authorised
-from matrix_baremetal.components.component import SECRETS, TLS, Component, service_reads
+from matrix_baremetal.components.component import SECRETS, STATE, TLS, Component, service_reads
 from matrix_baremetal.components.nginx import ACME, key_pair, served, service
 from matrix_baremetal.config import DIRECTORIES, Acme
+from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
-from matrix_baremetal.resources.certificates import Certificate
+from matrix_baremetal.resources.certificates import Certificate, lineage
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
@@ -40,6 +41,18 @@ class Certificates(Component):
             yield Service(TIMER, reads=service_reads(TIMER))
         if mode == "acme":
             yield Service("certbot.timer")
+
+    def data(self, needs: Needs) -> Data:
+        """The same certificates serve on another machine, before the DNS leads there, and are renewed there."""
+        tls, found = self.config.tls, list[str]()
+        if tls.certificate and tls.key:
+            return Data((), (tls.certificate, tls.key))
+        for domain in needs.domains() if tls.mode == "acme" else ():
+            name, certbot = lineage(domain), "/etc/letsencrypt"
+            found += (f"{certbot}/archive/{name}", f"{certbot}/live/{name}", f"{certbot}/renewal/{name}.conf")
+            found.append(f"{STATE}/certificates/{domain}.json")
+        # Last, as it is what a renewal needs: the account that the others were ordered by.
+        return Data((*found, "/etc/letsencrypt/accounts")) if found else Data()
 
     def _certificate(self, domain: str, needs: Needs) -> Certificate:
         acme = self.config.acme

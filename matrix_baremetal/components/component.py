@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Need, Needs
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
@@ -40,6 +41,10 @@ class Component(ABC):
     def checks(self, needs: Needs) -> Iterator[Check]:
         """What to ask of it beyond what its declarations are asked anyway (checks/declared.py), causes first."""
         yield from ()
+
+    def data(self, needs: Needs) -> Data:
+        """What a backup must hold of it: what no run could make again."""
+        return Data()
 
 
 def service_reads(unit: str) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from matrix_baremetal.checks.machine import Disk, Inodes
 from matrix_baremetal.components.component import DATA, SECRETS, Component, service_reads
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, USER, homeserver_yaml, log_yaml, upload_size
 from matrix_baremetal.config import Config
+from matrix_baremetal.data import Data, Tree
 from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
 from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.files import Directory, File, Link, Secret, random_text
@@ -27,6 +28,9 @@ UNIT = "matrix-synapse.service"
 ETC = "/etc/matrix-synapse"
 OPT = "/opt/matrix-baremetal/synapse"
 SHARED_SECRET = f"{SECRETS}/registration_shared_secret"
+
+# What people uploaded here. Other servers' media and pictures of web pages are copies: Synapse gets them again.
+MEDIA = ("local_content", "local_thumbnails")
 
 
 class Synapse(Component):
@@ -65,6 +69,12 @@ class Synapse(Component):
         )
         yield Service(UNIT, reads=(*read, f"{OPT}/{self.site.versions.synapse.version}/complete.json"))
         yield Homeserver(self.config.server_name, unit=UNIT)
+
+    def data(self, needs: Needs) -> Data:
+        stores = {"database": self.site.store(USER)}
+        return Data(
+            (CREDENTIALS["signing_key"], f"{ETC}/conf.d"), (), stores, {"media": Tree(f"{DATA}/media", USER, MEDIA)}
+        )
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         versions, media = self.site.versions.synapse, f"{DATA}/media"

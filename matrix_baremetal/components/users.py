@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from matrix_baremetal.components.component import SECRETS, Component
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.synapse import SHARED_SECRET
+from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.files import readable_text
 from matrix_baremetal.resources.matrix import Account
@@ -26,6 +27,9 @@ class Users(Component):
         for admin in self.config.admins:
             by_hash = admin.password_hash or ""
             yield account(self.site, admin.name, admin=True, password_file=admin.password_file, password_hash=by_hash)
+
+    def data(self, needs: Needs) -> Data:
+        return Data((), tuple(admin.password_file for admin in self.config.admins if admin.password_file))
 
 
 def account(site: Site, name: str, *, admin: bool, password_file: str | None, password_hash: str = "") -> Account:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -13,6 +14,8 @@ from matrix_baremetal.shell import Failed
 
 # Seconds that apt waits for another apt, such as unattended-upgrades at boot.
 PATIENCE = ("-o", "DPkg::Lock::Timeout=600")
+# What was installed by us: an uninstall takes no other away.
+ADDED = "/var/lib/matrix-baremetal/packages"
 
 
 @dataclass(frozen=True)
@@ -38,21 +41,40 @@ class Packages(Resource):
 
     def make(self, host: Host, found: Self | None) -> None:
         missing = [name for name in self.names if found is None or name not in found.names]
-        # --fix-broken: it may be a missing package of ours that makes apt refuse everything else.
-        install = ("apt-get", "install", "-q", "-y", "--no-install-recommends", "--fix-broken", *PATIENCE)
         try:
-            host.run(*install, *missing, timeout=1800)
+            install(host, missing)
         except Failed:
             # A machine whose lists were never fetched, or are older than the archive.
             host.run("apt-get", "update", "-q", *PATIENCE, timeout=600, ok=range(256))
             try:
-                host.run(*install, *missing, timeout=1800)
+                install(host, missing)
             except Failed as error:
                 raise Error(
                     f"apt could not install {', '.join(missing)}: {error.result.last_words}",
                     hint="once the cause is gone: matrix-baremetal apply",
                     passes=True,
                 ) from None
+
+
+def install(host: Host, names: Sequence[str]) -> None:
+    """Install packages, and remember before that they came with us, those that they depend on too."""
+    # --fix-broken: it may be a missing package of ours that makes apt refuse everything else.
+    words = ("apt-get", "install", "-q", "-y", "--no-install-recommends", "--fix-broken", *PATIENCE, *names)
+    told = host.run(*words, "--simulate", timeout=120).out
+    note(host, re.findall(r"^Inst (\S+)", told, re.MULTILINE))
+    host.run(*words, timeout=1800)
+
+
+def note(host: Host, names: Sequence[str]) -> None:
+    """Remember that these came with us."""
+    all_of_them = dict.fromkeys((*added(host), *names))
+    host.mkdir(ADDED.rpartition("/")[0], 0o755)
+    host.write(ADDED, "".join(f"{name}\n" for name in all_of_them), 0o600)
+
+
+def added(host: Host) -> tuple[str, ...]:
+    """The packages that were not there before us."""
+    return tuple((host.text(ADDED) or "").split())
 
 
 def installed(host: Host) -> dict[str, str]:

@@ -24,7 +24,8 @@ from matrix_baremetal.resources.postgres import (
     program,
     query,
 )
-from matrix_baremetal.resources.store import Rows, Store
+from matrix_baremetal.resources.postgres_copy import DROP, PostgresCopy
+from matrix_baremetal.resources.store import Copy, Rows, Store
 from matrix_baremetal.shell import Result
 
 
@@ -68,6 +69,16 @@ class PostgresStore(Store):
 
     def version(self, host: Host) -> str:
         return self.cluster.version
+
+    def purge(self, host: Host) -> None:
+        for (name,) in query(host, self.cluster.port, OURS_ALL, owner=self.database, comment=OURS):
+            query(host, self.cluster.port, DROP, name=name)
+        if Role(self.database, port=self.cluster.port).find(host) == Role(self.database):
+            query(host, self.cluster.port, DROP_ROLE, name=self.database)
+
+    @property
+    def copy(self) -> Copy:
+        return PostgresCopy(self.database, self.cluster.port)
 
     def obstacles(self, host: Host, *, processes: int, least: int) -> Iterator[Obstacle]:
         cluster, port, name = self.cluster, self.cluster.port, self.database
@@ -169,6 +180,10 @@ class PostgresStore(Store):
 # Settings of the role count here too, as it is the role that asks.
 WRITES = """SELECT current_setting('transaction_read_only'), pg_is_in_recovery();"""
 SIZE = """SELECT pg_database_size(oid) FROM pg_database WHERE datname = :'name';"""
+OURS_ALL = """SELECT datname FROM pg_database WHERE pg_get_userbyid(datdba) = :'owner'
+AND (starts_with(shobj_description(oid, 'pg_database'), :'comment')
+OR shobj_description(oid, 'pg_database') = 'kept by matrix-baremetal restore');"""
+DROP_ROLE = """DROP ROLE IF EXISTS :"name";"""
 CLEAR = """BEGIN;
 SELECT count(*) = 1 AS ours FROM pg_database WHERE datname = current_database()
 AND shobj_description(oid, 'pg_database') = :'comment' \\gset

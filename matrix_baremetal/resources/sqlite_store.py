@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
-from matrix_baremetal.resources.store import Rows, Store
+from matrix_baremetal.resources.sqlite_copy import SqliteCopy
+from matrix_baremetal.resources.store import Copy, Rows, Store
 from matrix_baremetal.shell import Result
 
 
@@ -66,6 +67,13 @@ class SqliteStore(Store):
     def version(self, host: Host) -> str:
         rows = self.rows(host, "SELECT sqlite_version();")
         return rows[0][0] if rows else "none"
+
+    def purge(self, host: Host) -> None:
+        host.remove_tree(self.directory)
+
+    @property
+    def copy(self) -> Copy:
+        return SqliteCopy(self.path, self.user)
 
     def obstacles(self, host: Host, *, processes: int, least: int) -> Iterator[Obstacle]:
         # The directory is ours alone, and made by us.

@@ -62,9 +62,65 @@ class Store(ABC):
     def trouble(self, host: Host) -> Obstacle | None:
         """Why its server can't read or write it now; None where it can."""
 
+    @abstractmethod
+    def purge(self, host: Host) -> None:
+        """Take it away for good, with what a restore set aside; not what isn't ours. Its server must not run."""
+
+    @property
+    @abstractmethod
+    def copy(self) -> Copy:
+        """Its rows as a backup holds them."""
+
     def used(self, host: Host) -> bool:
         """Whether there is what somebody would miss: Synapse has been at work in it."""
         return bool(self.rows(host, VERSION))
+
+
+class Copy(ABC):
+    """The rows of a store on their way out, and a second store beside it, which takes its place when it is whole.
+
+    `mark` is the id of a backup, which tells a second store that was loaded from it from any other.
+    """
+
+    @abstractmethod
+    def dump(self, host: Host) -> tuple[str, ...]:
+        """The program that prints all rows as they are at one moment, while the server goes on writing."""
+
+    @abstractmethod
+    def needed(self, host: Host) -> int:
+        """Bytes of disk that a dump may take beside itself while it is made."""
+
+    @abstractmethod
+    def begin(self, host: Host) -> tuple[str, ...]:
+        """Make an empty second store; gives the program that reads the rows into it."""
+
+    @abstractmethod
+    def finish(self, host: Host, mark: str, expected: Mapping[str, str]) -> None:
+        """Hold that the second store has what was `counted`, and mark it as whole. Raises `Error`."""
+
+    @abstractmethod
+    def ready(self, host: Host, mark: str) -> bool:
+        """Whether there is a second store that is whole, of this backup."""
+
+    @abstractmethod
+    def take(self, host: Host, kept: str) -> None:
+        """Put the second store in place of the first in one step; that is kept as `kept`. The server must not run."""
+
+    @abstractmethod
+    def taken(self, host: Host, kept: str) -> bool:
+        """Whether that step was done: there is a store that is kept as `kept`."""
+
+    @abstractmethod
+    def forget(self, host: Host, kept: str) -> None:
+        """Take away what is kept as `kept` where nobody has used it; raises nothing where there is none."""
+
+    @abstractmethod
+    def kept(self, kept: str) -> str:
+        """The command with which a person takes away what is kept as `kept`."""
+
+    @abstractmethod
+    def counted(self, host: Host) -> dict[str, str]:
+        """What has to be the same in a copy: the schema's version."""
 
 
 VERSION = """SELECT 1 FROM schema_version LIMIT 1;"""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from matrix_baremetal import __version__
-from matrix_baremetal.words import image, install, look, token, user
+from matrix_baremetal.words import backup, image, install, look, token, user
 from matrix_baremetal.words.common import Words, common
 
 EXAMPLES = """\
@@ -13,6 +13,7 @@ examples:
   matrix-baremetal apply                   after an edit of /etc/matrix-baremetal/config.yaml
   matrix-baremetal user add bob --generate
   matrix-baremetal token create            invites somebody to make an account
+  matrix-baremetal backup create           one file for a bad day; made each night anyway
 
 exit status: 0 done; 1 failed; 2 wrong usage or config;
              3 plan has changes, something is pending, or status or doctor found a fault
@@ -29,6 +30,6 @@ def parser() -> Words:
     top.add_argument("--version", action="version", version=f"matrix-baremetal {__version__}")
     common(top, suppress=False)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Words)
-    for part in (install, look, user, token, image):
+    for part in (install, look, user, token, image, backup):
         part.add(commands)
     return top

@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -79,9 +80,9 @@ def struck_by(site: Site, moments: tuple[Moment, ...], *, plug: bool = False) ->
     return struck
 
 
-def strike(site: Site, moment: Moment, *, plug: bool = False) -> bool:
-    """Begin an install and end it there; whether it had not ended by itself before."""
-    running = site.guest.popen(COMMAND, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+def strike(site: Site, moment: Moment, *, plug: bool = False, command: Sequence[str] = COMMAND) -> bool:
+    """Begin an install, or another command, and end it there; whether it had not ended by itself before."""
+    running = site.guest.popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     lines: list[str] = []
     if moment.after:
         for line in running.stdout or ():

@@ -12,7 +12,7 @@ from tests.system import invariants
 from tests.system.site import SYNAPSE, Site
 
 pytestmark = pytest.mark.lab
-OURS = ("matrix-synapse.service", "matrix-baremetal-certificates.service")
+OURS = ("matrix-synapse.service", "matrix-baremetal-certificates.service", "matrix-baremetal-backup.service")
 # It installs packages, so it may do what they need.
 SETS_UP = "matrix-baremetal-firstboot.service"
 

@@ -22,6 +22,8 @@ UNITS = (
     "matrix-baremetal-certificates.service",
     "matrix-baremetal-certificates.timer",
     "matrix-baremetal-firstboot.service",
+    "matrix-baremetal-backup.service",
+    "matrix-baremetal-backup.timer",
 )
 BUILD = "cd /srv/tree && dpkg-buildpackage -us -uc -b > /srv/build.log 2>&1"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
@@ -130,6 +132,7 @@ class TestInstalled:
     def test_nothing_of_ours_starts(self, installed: Guest) -> None:
         off = dict.fromkeys(UNITS, ("disabled", "inactive"))
         off["matrix-baremetal-certificates.service"] = ("static", "inactive")
+        off["matrix-baremetal-backup.service"] = ("static", "inactive")
         assert states(installed) == off
         assert installed.run("systemctl preset-all --preset-mode=enable-only 2>&1").returncode == 0
         assert states(installed) == off
@@ -157,6 +160,7 @@ class TestInstalled:
     def test_exposure_is_low(self, installed: Guest) -> None:
         assert exposure(installed, "matrix-synapse.service") <= 1.2
         assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.0
+        assert exposure(installed, "matrix-baremetal-backup.service") <= 2.0
 
     def test_the_hook_is_for_our_certificates_alone(self, installed: Guest) -> None:
         # Where the command has run there is its lock's file.

@@ -125,7 +125,10 @@ INHERITED = {
 }
 INHERITED |= {"digest", "wanted", "needs", "resources", "reads", "undoable", "error", "checks", "look", "after"}
 # Those of a store.
-INHERITED |= {"settings", "rows", "tables", "clear", "size", "version", "obstacles", "trouble"}
+INHERITED |= {"settings", "rows", "tables", "clear", "size", "version", "obstacles", "trouble", "copy", "purge"}
+INHERITED |= {"dump", "needed", "begin", "finish", "ready", "take", "taken", "forget", "kept", "counted", "data"}
+# Those of io.RawIOBase.
+INHERITED |= {"readable", "readinto"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

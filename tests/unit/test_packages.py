@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal.errors import Error
-from matrix_baremetal.resources.packages import Packages, installed
+from matrix_baremetal.resources.packages import Packages, added, installed
 from tests.fakes import FakeHost, Machine
 
 STATUS = """\
@@ -43,9 +43,12 @@ def test_only_what_is_missing_is_installed(tmp_path: Path) -> None:
     assert found
     assert found.names == ("nginx",)
     wanted.make(host, found)
-    [started] = [s for s in machine.started if s.argv[0] == "apt-get"]
+    [asked, started] = [s for s in machine.started if s.argv[0] == "apt-get"]
     assert started.argv[-1] == "certbot"
     assert "nginx" not in started.argv
+    # What came with us is known before it comes.
+    assert asked.argv == (*started.argv, "--simulate")
+    assert added(host) == ("certbot",)
 
 
 def test_where_it_cannot_be_installed_the_lists_are_fetched_first(tmp_path: Path) -> None:
@@ -54,7 +57,12 @@ def test_where_it_cannot_be_installed_the_lists_are_fetched_first(tmp_path: Path
     host = FakeHost(machine)
     wanted = Packages("tests", ("certbot",))
     wanted.make(host, wanted.find(host))
-    assert [s.argv[1] for s in machine.started if s.argv[0] == "apt-get"] == ["install", "update", "install"]
+    assert [s.argv[1] for s in machine.started if s.argv[0] == "apt-get"] == [
+        "install",
+        "update",
+        "install",
+        "install",
+    ]
     assert wanted.find(host) == wanted
 
 

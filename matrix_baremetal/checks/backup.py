@@ -1,0 +1,55 @@
+"""Whether there is a backup to go back to."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from matrix_baremetal import backup_log
+from matrix_baremetal.checks.check import Check
+from matrix_baremetal.findings import Finding
+from matrix_baremetal.host import Host
+
+DAY = 86400
+# Days: a night may be missed, by a machine that was off, say. By hand, people are reminded after a month.
+LATE, LONG = 2, 30
+CONFIG = "/etc/matrix-baremetal/config.yaml"
+CREATE = "matrix-baremetal backup create"
+
+
+@dataclass(frozen=True)
+class Age(Check):
+    """The age of the last backup that is whole, and whether one has failed since."""
+
+    form = "backup.age"
+    asks = "there is a backup that is young enough, and none has failed since"
+
+    daily: bool
+
+    def look(self, host: Host) -> Finding:
+        seen, most = backup_log.read(host), LATE if self.daily else LONG
+        last, failure = seen.get("last"), seen.get("failed")
+        if failure:
+            had = f"the last that is whole is {age(last['made'])} old" if last else "there is none that is whole"
+            return self.warned(f"the last backup failed: {failure['why']}", had, next=CREATE)
+        if not last:
+            node = host.node(CONFIG)
+            new = node is not None and time.time() - node.changed < most * DAY
+            message = "there is no backup yet; without one, a lost disk is a lost server name"
+            return self.told(message, next=CREATE) if new else self.warned(message, next=CREATE)
+        message = f"the last backup is {age(last['made'])} old"
+        if time.time() - last["made"] > most * DAY:
+            return self.warned(message, last["path"], next=f"{CREATE}; systemctl status matrix-baremetal-backup")
+        if host.node(last["path"]) is None:
+            return self.told(
+                f"{message}, and is not where it was made", last["path"], next="matrix-baremetal backup list"
+            )
+        return self.fine(message, last["path"])
+
+
+def age(moment: int) -> str:
+    """How long ago something was, in words."""
+    hours = max(int(time.time() - moment), 0) // 3600
+    if hours >= 48:
+        return f"{hours // 24} days"
+    return f"{hours} hours" if hours != 1 else "1 hour"

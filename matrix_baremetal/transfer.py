@@ -1,0 +1,56 @@
+"""How far a long copy is: on a terminal a line with bytes and rate, elsewhere a line at the end of each part."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+
+MB = 1024 * 1024
+
+
+class Transfer:
+    """Told of each part's beginning, its bytes, its end. Drawn only where a person watches; silent if `quiet`."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        self.quiet = quiet
+        self.drawn = not quiet and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self.begin("")
+
+    def begin(self, title: str) -> None:
+        """Another part; a step that moves no bytes is one too."""
+        self.title, self.size, self.began, self._shown = title, 0, time.monotonic(), 0.0
+        self._draw()
+
+    def add(self, size: int) -> None:
+        """So many bytes more."""
+        self.size += size
+        self._draw()
+
+    def end(self) -> None:
+        """It is done."""
+        if self.quiet:
+            return
+        clear = "\r\x1b[K" if self.drawn else ""
+        print(f"{clear}  ✓ {self._seconds():5.1f} s  {self.title}{self._amount()}", flush=True)
+
+    def _draw(self) -> None:
+        now = time.monotonic()
+        if self.drawn and self.title and now - self._shown > 0.2:
+            self._shown = now
+            print(f"\r\x1b[K  … {self._seconds():5.1f} s  {self.title}{self._amount()}", end="", flush=True)
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self.began
+
+    def _amount(self) -> str:
+        if not self.size:
+            return ""
+        return f"  ({amount(self.size)}, {self.size / MB / max(self._seconds(), 0.001):.0f} MiB/s)"
+
+
+def amount(size: int) -> str:
+    """Bytes for a person."""
+    if size < MB:
+        return f"{size / 1024:.0f} KiB"
+    return f"{size / MB:.1f} MiB" if size < 1024 * MB else f"{size / MB / 1024:.1f} GiB"

@@ -1,0 +1,184 @@
+"""The format of a backup: what was written is read again, and whatever else is refused."""
+
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from matrix_baremetal import archive
+from matrix_baremetal.archive import Damaged, Reader, Writer, harmless
+from matrix_baremetal.errors import Error
+
+ABOUT: dict[str, Any] = {"id": "0123456789abcdef", "server_name": "example.org", "made": 1, "links": {}, "trees": {}}
+ABOUT["stores"] = {"database": {"kind": "postgres"}}
+Change = Callable[[tarfile.TarInfo, bytes], tuple[tarfile.TarInfo, bytes] | None]
+
+
+@pytest.fixture
+def small() -> bytes:
+    """An archive with a file and two streams, one of which is empty."""
+    sink = io.BytesIO()
+    writer = Writer(sink)
+    writer.file("/etc/a/config.yaml", b"server_name: x\n", 0o640, "root", "matrix-synapse")
+    assert sum(writer.stream("database", io.BytesIO(b"d" * (archive.PIECE + 5)))) == archive.PIECE + 5
+    assert sum(writer.stream("media", io.BytesIO(b""))) == 0
+    writer.finish(ABOUT)
+    return sink.getvalue()
+
+
+def read(data: bytes) -> tuple[dict[str, int], dict[str, Any]]:
+    """The sizes by name, and the table of contents."""
+    reader = Reader(io.BytesIO(data))
+    return {name: len(file.read()) for name, file in reader.walk()}, reader.manifest
+
+
+def rewritten(data: bytes, change: Change, *more: tuple[str, bytes]) -> bytes:
+    """An archive with some members changed (None: left out) and more of them before the table of contents."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=io.BytesIO(data)) as old, tarfile.open(fileobj=out, mode="w") as new:
+        for row in old:
+            if row.name == "manifest.json":
+                for name, text in more:
+                    extra = tarfile.TarInfo(name)
+                    extra.size = len(text)
+                    new.addfile(extra, io.BytesIO(text))
+            file = old.extractfile(row)
+            if (changed := change(row, file.read() if file else b"")) is not None:
+                changed[0].size = len(changed[1])
+                new.addfile(changed[0], io.BytesIO(changed[1]))
+    return out.getvalue()
+
+
+def same(row: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+    return row, data
+
+
+def told(**change: Any) -> Change:
+    """Another table of contents."""
+
+    def edit(row: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        return row, json.dumps(json.loads(data) | change).encode() if row.name == "manifest.json" else data
+
+    return edit
+
+
+def test_what_was_written_is_read_again(small: bytes) -> None:
+    sizes, manifest = read(small)
+    assert sizes == {
+        "README": len(archive.README),
+        "files/etc/a/config.yaml": 15,
+        "streams/database": archive.PIECE + 5,
+    }
+    assert (manifest["server_name"], manifest["format"]) == ("example.org", archive.FORMAT)
+    [row] = [row for row in manifest["members"] if row["name"].startswith("files/")]
+    assert (row["mode"], row["owner"], row["group"]) == (0o640, "root", "matrix-synapse")
+
+
+def test_a_stream_that_nobody_reads_is_looked_at_all_the_same(small: bytes) -> None:
+    reader = Reader(io.BytesIO(small))
+    assert [name for name, _ in reader.walk()] == ["README", "files/etc/a/config.yaml", "streams/database"]
+    assert reader.manifest
+
+
+def test_cut_off_anywhere_it_is_no_backup(small: bytes) -> None:
+    # A tar ends with two empty blocks, and may lack them.
+    places = {0, 1, 511, 512, 1000, *range(2000, len(small) - 10240, len(small) // 40)}
+    for place in sorted(places):
+        with pytest.raises(Damaged):
+            read(small[:place])
+
+
+def test_a_flipped_bit_is_seen_wherever_it_means_something(small: bytes) -> None:
+    whole = read(small)
+    wrong = 0
+    for place in range(100, len(small), len(small) // 60):
+        flipped = bytearray(small)
+        flipped[place] ^= 1
+        try:
+            # What a bit of padding says, nobody reads.
+            assert read(bytes(flipped)) == whole
+        except Damaged:
+            wrong += 1
+    assert wrong > 50
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "files/../etc/passwd",
+        "files/etc/./a",
+        "/etc/passwd",
+        "files//etc/a",
+        "files/",
+        "other",
+        "streams/database/000007",
+        "streams/../000000",
+        "streams/database/000000",
+        "README",
+        "manifest.json",
+    ],
+)
+def test_a_name_that_no_backup_has_is_refused(small: bytes, name: str) -> None:
+    with pytest.raises(Damaged):
+        read(rewritten(small, same, (name, b"x")))
+
+
+@pytest.mark.parametrize(
+    "kind", [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.CHRTYPE, tarfile.FIFOTYPE]
+)
+def test_what_is_no_file_is_refused(small: bytes, kind: bytes) -> None:
+    def into(row: tarfile.TarInfo, data: bytes) -> tuple[tarfile.TarInfo, bytes]:
+        if row.name.startswith("files/"):
+            row.type, row.linkname = kind, "/etc/passwd"
+            return row, b""
+        return row, data
+
+    with pytest.raises(Damaged, match="no backup has"):
+        read(rewritten(small, into))
+
+
+def test_a_member_that_is_missing_or_too_many_is_seen(small: bytes) -> None:
+    with pytest.raises(Damaged, match="not what was written"):
+        read(rewritten(small, lambda row, data: None if row.name.startswith("files/") else (row, data)))
+    with pytest.raises(Damaged, match="not what was written"):
+        read(rewritten(small, same, ("files/etc/b", b"x")))
+
+
+def test_what_a_newer_release_wrote_is_refused_in_those_words(small: bytes) -> None:
+    with pytest.raises(Error, match="written by a newer matrix-baremetal"):
+        read(rewritten(small, told(format=archive.FORMAT + 1)))
+
+
+@pytest.mark.parametrize("change", [{"id": "../x"}, {"id": 5}, {"links": []}, {"stores": {"a": 1}}, {"made": "x"}])
+def test_a_table_of_contents_without_sense_is_refused(small: bytes, change: dict[str, Any]) -> None:
+    with pytest.raises(Damaged, match="makes no sense"):
+        read(rewritten(small, told(**change)))
+    with pytest.raises(Damaged, match="makes no sense"):
+        read(rewritten(small, told(members=[{"name": 1}])))
+
+
+def media(*names: str, kind: bytes = tarfile.REGTYPE) -> io.BytesIO:
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w") as tar:
+        for name in names:
+            row = tarfile.TarInfo(name)
+            row.type, row.linkname = kind, "/etc"
+            tar.addfile(row)
+    return io.BytesIO(out.getvalue())
+
+
+def test_media_are_files_below_their_places_and_nothing_else() -> None:
+    harmless(media("local_content/a/b", "local_thumbnails/c"), ("local_content", "local_thumbnails"))
+    for bad in ("../x", "/etc/x", "local_content/../../x", "elsewhere/x", "local_content/./x"):
+        with pytest.raises(Damaged):
+            harmless(media(bad), ("local_content",))
+    for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.BLKTYPE):
+        with pytest.raises(Damaged):
+            harmless(media("local_content/a", kind=kind), ("local_content",))
+    with pytest.raises(Damaged):
+        harmless(io.BytesIO(b"x" * 2000), ("local_content",))
