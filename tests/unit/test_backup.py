@@ -133,8 +133,9 @@ def short() -> Iterator[Path]:
 @pytest.mark.parametrize("kind", ["age", "gpg"])
 def test_encrypted_only_the_private_key_reads_it(short: Path, kind: str) -> None:
     tmp_path = short
-    if shutil.which(kind) is None:
-        pytest.skip(f"{kind} is not installed")
+    for program in {"age": ("age",), "gpg": ("gpg", "gpg-agent")}[kind]:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
     recipient, identity = key_of(tmp_path, kind)
     now = a_server(tmp_path, MINIMAL + f"backup: {{encrypt_to: {recipient}}}\n")
     done = create(now)
