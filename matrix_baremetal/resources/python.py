@@ -6,6 +6,7 @@ name is whole.
 
 from __future__ import annotations
 
+import errno
 import json
 import zipfile
 from dataclasses import dataclass, field, replace
@@ -87,7 +88,7 @@ class Virtualenv(Resource):
                 host.remove_tree(f"{building}.cache")
             raise
         if host.node(self.path):
-            host.rename(self.path, old)
+            put_aside(host, self.path, old)
         host.rename(building, self.path)
         host.remove_tree(old)
 
@@ -177,6 +178,21 @@ class Virtualenv(Resource):
         parent, _, name = self.path.rpartition("/")
         host.remove_tree(self.path)
         host.remove_tree(f"{parent}/.{name}.building.cache")
+
+
+def put_aside(host: Host, path: str, old: str) -> None:
+    """Rename a virtualenv, or remove it where it can't be renamed.
+
+    Overlayfs renames no directory that comes from a lower layer, as that of an image does (EXDEV; overlayfs.rst of
+    the kernel, redirect_dir). The mark goes first: what is removed by half is not taken for whole.
+    """
+    try:
+        host.rename(path, old)
+    except OSError as error:
+        if error.errno != errno.EXDEV:
+            raise
+        host.remove(f"{path}/{MARK}")
+        host.remove_tree(path)
 
 
 def first_and_last(words: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,27 @@ def test_the_old_one_serves_until_the_new_one_is_whole(tmp_path: Path) -> None:
         assert seen is None or machine.at("/opt/v/1/bin/synapse_homeserver").exists()
     # Between the two renames there is none: a kill there is repaired by the next run, and the process runs on.
     assert absent <= 3
+
+
+class Layered(FakeHost):
+    """A machine whose virtualenv comes from a lower layer of an overlay."""
+
+    def rename(self, source: str, path: str) -> None:
+        """As overlayfs does."""
+        if source == WANTED.path:
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+        super().rename(source, path)
+
+
+def test_one_from_an_images_layer_is_replaced_too(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.at("/opt/v").mkdir()
+    old = Virtualenv("/opt/v/1", pins="old", python="3.11")
+    old.make(FakeHost(machine), None)
+    host = Layered(machine)
+    WANTED.make(host, WANTED.find(host))
+    assert WANTED.find(host) == WANTED
+    assert host.names("/opt/v") == ("1",)
 
 
 def test_scripts_name_the_final_place_and_keep_their_mode(host: FakeHost) -> None:
