@@ -109,7 +109,7 @@ def test_a_backup_of_one_machine_is_the_same_server_on_another(moving: Moving) -
     fresh = site.guest.run(SEEN).stdout
     refused(site)
     assert site.guest.run(SEEN).stdout == fresh, "a damaged backup changed something"
-    struck = [str(moment) for moment in MOMENTS if strike(site, moment, command=RESTORE)]
+    struck = struck_by(site)
     assert len(struck) >= 4, struck
     began = time.monotonic()
     done = site.mb(*RESTORE[1:])
@@ -121,6 +121,21 @@ def test_a_backup_of_one_machine_is_the_same_server_on_another(moving: Moving) -
     back_in_time(site, moving)
     by_the_timer(site)
     gone(site, fresh)
+
+
+def struck_by(site: Site) -> list[str]:
+    """Begin the restore again and again and end it at each moment; those at which it had not ended by itself.
+
+    One that did is the end of it: another would find data, and set that aside.
+    """
+    struck = []
+    for number, moment in enumerate(MOMENTS):
+        # A blow lands some steps after its line, so the next may be late for its own: any later line will do.
+        later = "|".join(m.after for m in MOMENTS[number:] if m.after)
+        if not strike(site, Moment(moment.after and later, moment.seconds), command=RESTORE):
+            break
+        struck.append(str(moment))
+    return struck
 
 
 def refused(site: Site) -> None:
@@ -155,14 +170,15 @@ def same(site: Site, moving: Moving) -> None:
 def back_in_time(site: Site, moving: Moving) -> None:
     """The same again where data is: it wants a yes, and what was there is set aside under a name that is told."""
     site.mb("restore", "--wheelhouse", WHEELS, FILE, status=2)
+    before = set(databases(site))
     said = site.mb(*RESTORE[1:]).stdout
     assert "sudo -u postgres dropdb -p 5432 matrix-synapse-before-" in said
     site.wait_until_it_answers()
     texts = [text for _, text in moving.bob.messages(moving.room)]
     assert texts
     assert "from the new machine" not in texts
-    kept = [row for row in databases(site) if row.startswith("matrix-synapse-before-")]
-    assert len(kept) == 1
+    [kept] = set(databases(site)) - before
+    assert kept.startswith("matrix-synapse-before-")
 
 
 def databases(site: Site) -> list[str]:
