@@ -19,10 +19,11 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.files import Directory
 from matrix_baremetal.resources.packages import PATIENCE, added, installed
+from matrix_baremetal.resources.services import STAMPS
 from matrix_baremetal.session import Session
 
 # What is ours whole, with all that is in it; the config last, as a run that is cut off begins with it again.
-PURGED = ("/etc/matrix-synapse", "/opt/matrix-baremetal", DATA, STATE, "/run/matrix-baremetal", ETC)
+PURGED = ("/etc/matrix-synapse", "/opt/matrix-baremetal", DATA, STATE, STAMPS, ETC)
 
 # What nginx and systemd keep of us: a directory, and how the names begin.
 TRACES = (("/var/log/nginx", "matrix-baremetal.log"), ("/var/lib/systemd/timers", "stamp-matrix-baremetal-"))
@@ -60,6 +61,8 @@ def settled(now: Session) -> Iterator[Change]:
     if host.run("nginx", "-t", ok=range(256)).status == 0:
         host.run("systemctl", "reload", "nginx.service", ok=range(256))
         yield done("reload", "nginx.service")
+    # What they last took up from us is no longer so: the same files, made once more, have to be taken up again.
+    host.remove_tree(STAMPS)
     if now.site.config.database == "postgres" and not now.site.cluster.shared:
         host.run("systemctl", "try-restart", cluster, ok=range(256), timeout=120)
         yield done("restart", cluster)

@@ -35,6 +35,7 @@ def test_data_secrets_config_and_certificates_stay_and_an_install_finds_them(tmp
     assert {path: now.host.read(path) for path in stay} == before
     assert not now.host.node("/etc/matrix-synapse/homeserver.yaml")
     assert not now.host.node("/etc/nginx/sites-enabled/zz-matrix-baremetal")
+    assert now.host.names("/run/matrix-baremetal") == (), "an install after it has nginx take up the same files again"
     assert not any(unit.active or unit.enabled for name, unit in machine.units.items() if name.startswith("matrix-"))
     again = a_session(machine, text)
     assert again.manifest.server_name == "example.org"
