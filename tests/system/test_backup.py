@@ -103,6 +103,7 @@ def moving(lab: Lab, snapshots: Snapshots) -> Iterator[Moving]:
         lab.down(f"st-{debian}")
 
 
+@pytest.mark.long
 def test_a_backup_of_one_machine_is_the_same_server_on_another(moving: Moving) -> None:
     said = moving.backup()
     site = moving.arrive()
@@ -183,7 +184,8 @@ def back_in_time(site: Site, moving: Moving) -> None:
 
 def databases(site: Site) -> list[str]:
     """All there are."""
-    return site.sql("SELECT datname FROM pg_database ORDER BY 1").split()
+    psql = ["runuser", "-u", "postgres", "--", "psql", "-XAtqd", "postgres"]
+    return site.guest.run(psql, input="SELECT datname FROM pg_database ORDER BY 1").stdout.split()
 
 
 def by_the_timer(site: Site) -> None:
