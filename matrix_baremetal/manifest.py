@@ -95,6 +95,10 @@ class Manifest:
         entry = self.entries.get(found.key)
         return entry is not None and found.digest() in entry.states
 
+    def named(self, kind: str) -> list[str]:
+        """The names of what was made of a kind, in the order of making."""
+        return [entry.name for entry in self.entries.values() if entry.kind == kind]
+
     def orphans(self, resources: Iterable[Resource]) -> Iterator[Resource]:
         """What we made and nobody asks for any more, the latest first, as far as its name says."""
         wanted = {resource.key for resource in resources}

@@ -113,7 +113,7 @@ def of(now: Session) -> tuple[Check, ...]:
 
 def remembered(manifest: Manifest) -> tuple[Check, ...]:
     """What can be asked without a config: the services that were made before."""
-    services: list[Resource] = [Service(e.name) for e in manifest.entries.values() if e.kind == "Service"]
+    services: list[Resource] = [Service(name) for name in manifest.named(Service.__name__)]
     if not services:
         return (Installed(),)
     return tuple(check for check in declared.checks(services, Needs(())) if isinstance(check, declared.Runs))

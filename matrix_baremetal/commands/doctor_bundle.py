@@ -85,7 +85,7 @@ def journals(host: Host) -> Iterator[tuple[str, str]]:
 
 def services(host: Host) -> list[str]:
     """The units that were made, and those that they start."""
-    made = [entry.name for entry in Manifest.read(host).entries.values() if entry.kind == Service.__name__]
+    made = Manifest.read(host).named(Service.__name__)
     return [*made, *(name.replace(".timer", ".service") for name in made if name.endswith(".timer"))]
 
 

@@ -17,7 +17,7 @@ Check = Callable[[str], str]
 
 
 class Unanswered(Error):
-    """Something must be asked and nobody can be: all of it is named at once."""
+    """Something must be asked and nobody can be, or nobody said yes: all of it is named at once."""
 
     status = USAGE
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from matrix_baremetal import config, log, preflight, report, restore, session
 from matrix_baremetal.commands import apply
 from matrix_baremetal.commands.backup import stamp
-from matrix_baremetal.errors import DIFFERS, USAGE, Error
+from matrix_baremetal.commands.init import Unanswered
+from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.restore import Held
@@ -22,12 +23,6 @@ ONE = (
     "the machine that this server was on must not run it any more: two with one name and one key break its rooms "
     "for good (there: systemctl disable --now matrix-baremetal.target matrix-synapse)"
 )
-
-
-class Unanswered(Error):
-    """Nobody was there to say yes."""
-
-    status = USAGE
 
 
 def run(args: Namespace) -> int:

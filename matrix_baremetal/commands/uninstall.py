@@ -7,8 +7,9 @@ from argparse import Namespace
 from pathlib import Path
 
 from matrix_baremetal import report, session, uninstall
+from matrix_baremetal.commands.init import Unanswered
 from matrix_baremetal.converge import Change
-from matrix_baremetal.errors import USAGE, Error
+from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.session import Session
@@ -17,12 +18,6 @@ from matrix_baremetal.signals import stoppable
 FAREWELL = """\
 Data, secrets, config, certificates and backups are where they were.
 To have the server back: matrix-baremetal install"""
-
-
-class Unanswered(Error):
-    """Nobody was there to say yes."""
-
-    status = USAGE
 
 
 def run(args: Namespace) -> int:
