@@ -47,7 +47,8 @@ def test_a_virtual_machine_boots_answers_and_leaves_nothing(debian: int, tmp_pat
     assert vm.run("cat /etc/debian_version").stdout.startswith(str(debian))
     assert vm.run("systemctl is-system-running --wait").stdout == "running\n"
     assert vm.run("head -c 8 /dev/vdb; command -v rsync").stdout == "a drive\n/usr/bin/rsync\n"
-    vm.run("curl -sSf http://deb.debian.org/debian/dists/stable/Release")  # it reaches the package registries
+    # It reaches the package registries.
+    vm.run("curl -sSf $(apt-get indextargets --format '$(REPO_URI)dists/$(RELEASE)/InRelease' | sed 1q)")
     vm.stop()
     assert running() == ""
     vm.down()
