@@ -196,11 +196,14 @@ def put_aside(host: Host, path: str, old: str) -> None:
 
 
 def first_and_last(words: str) -> str:
-    """What uv could not do, and the last of its row of causes, which is the one that says why."""
+    """What uv could not do, by name where it names it, and the last of its row of causes, which says why."""
     lines = [line.strip() for line in words.splitlines()]
     failed = [line.removeprefix("error: ") for line in lines if line.startswith("error: ")]
     causes = [line.removeprefix("cause: ") for line in lines if line.startswith("cause: ")]
-    return f"{failed[0]}: {causes[-1]}" if failed and causes else words
+    if not failed or not causes:
+        return words
+    named = next((line for line in (failed[0], *causes[:-1]) if line.startswith(UNREACHED)), failed[0])
+    return f"{named}: {causes[-1]}"
 
 
 def fetch_uv(host: Host, place: str, lock: str, python: str, wheelhouse: str | None) -> str | None:

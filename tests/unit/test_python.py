@@ -86,15 +86,27 @@ error: Failed to download `rpds-py==2026.9.1`
   cause: Request failed after 3 retries in 5.4s
   cause: Network is unreachable (os error 101)
 """
+NOT_THERE = """error: Request failed after 3 retries in 4.5s
+  cause: Failed to fetch: https://pypi.example/simple/jinja2/
+  cause: client error (Connect)
+  cause: Network is unreachable (os error 101)
+"""
 
 
-def test_a_network_that_goes_away_is_said_in_one_line_and_what_came_is_taken_up_again(host: FakeHost) -> None:
-    host.machine.says["uv pip"] = GONE
+@pytest.mark.parametrize(
+    ("says", "named"),
+    [
+        (GONE, "Failed to download `rpds-py==2026.9.1`"),
+        (NOT_THERE, "Failed to fetch: https://pypi.example/simple/jinja2/"),
+    ],
+)
+def test_a_network_that_goes_away_is_said_in_one_line_and_what_came_is_taken_up_again(
+    host: FakeHost, says: str, named: str
+) -> None:
+    host.machine.says["uv pip"] = says
     with pytest.raises(Error) as caught:
         WANTED.make(host, None)
-    assert caught.value.message.endswith(
-        "from the package index: Failed to download `rpds-py==2026.9.1`: Network is unreachable (os error 101)"
-    )
+    assert caught.value.message.endswith(f"from the package index: {named}: Network is unreachable (os error 101)")
     assert host.names("/opt/v") == (".1.building.cache",)
     del host.machine.says["uv pip"]
     WANTED.make(host, None)
