@@ -32,8 +32,8 @@ PIP = (
 MISMATCH = ("DO NOT MATCH THE HASHES", "Hash mismatch")
 UNREACHED = ("Failed to download", "Failed to fetch")
 FULL = ("No space left on device", "Disk quota exceeded")
-# Half of all code, and nothing that Synapse ever imports: it would take as long again to compile.
-IDLE = "/tests?/|/phonenumbers/(geodata|carrierdata|tzdata)/"
+# More than half of all code, and nothing that Synapse ever imports: it would take as long again to compile.
+IDLE = "/tests?/|/phonenumbers/(geodata|carrierdata|tzdata)/|/setuptools/|/twisted/(trial|words)/|/pydantic/v1/"
 
 
 class Unreached(Error):

@@ -67,6 +67,19 @@ def test_it_runs_under_jemalloc(standing: Site) -> None:
     assert "libjemalloc" in standing.guest.read(f"/proc/{pid}/maps")
 
 
+def test_all_that_it_imports_is_compiled(standing: Site) -> None:
+    """The service can't write bytecode: what is left out of it would be compiled at each start."""
+    asks = (
+        "import os, sys, psycopg2, synapse.app.homeserver as _; "
+        "ours = [made for module in list(sys.modules.values()) if (made := getattr(module, '__cached__', None))]; "
+        "ours = [made for made in ours if made.startswith('/opt/')]; "
+        "print(len(ours), *(made for made in ours if not os.path.exists(made)))"
+    )
+    said = standing.guest.run(["/opt/matrix-baremetal/synapse/current/bin/python", "-BIc", asks]).stdout.split()
+    assert int(said[0]) > 1000
+    assert said[1:] == []
+
+
 def test_the_service_sees_its_secrets_and_nobody_elses(standing: Site) -> None:
     as_service = ["runuser", "-u", "matrix-synapse", "--"]
     for path in ("/etc/matrix-baremetal/secrets", "/var/lib/matrix-synapse/signing.key", "/etc/letsencrypt/live"):
