@@ -18,7 +18,7 @@ import pytest
 
 from tests.lab import Lab
 from tests.lab.places import CACHE, lock
-from tests.vm import vm
+from tests.vm import vagrant, vm
 
 # Their assertions say what they saw, as those of tests do.
 pytest.register_assert_rewrite("tests.system.invariants", "tests.system.site")
@@ -175,6 +175,8 @@ def clear(prefixes: tuple[str, ...]) -> None:
     for guest in Lab().list():
         if guest.name.startswith(prefixes):
             guest.down()
+    if PREFIXES[3] in prefixes:
+        vagrant.sweep()
     for name in vm.names():
         if name.startswith(prefixes):
             vm.Vm(name).down()

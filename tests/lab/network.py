@@ -1,8 +1,8 @@
 """The wires: one bridge, and a network namespace for each that is plugged into it.
 
-Addresses end in an octet: 1 is this machine (the way out), 2 the pretend internet's services, 3 the client, the rest
-are guests. The way out is IPv4 only, by masquerade, so that guests reach the package registries; IPv6 ends at the
-bridge.
+Addresses end in an octet: 1 is this machine (the way out), 2 the pretend internet's services, 3 the client, 4 a host
+of Vagrant's machines, the rest are guests. The way out is IPv4 only, by masquerade, so that guests reach the package
+registries; IPv6 ends at the bridge.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .places import PREFIX, RUN
 from .programs import call
 
 BRIDGE = "mblab0"
-GATEWAY, INFRA, CLIENT = 1, 2, 3
+GATEWAY, INFRA, CLIENT, VAGRANT = 1, 2, 3, 4
 GUESTS = range(10, 250)
 NETNS = Path("/run/netns")
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")

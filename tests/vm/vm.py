@@ -12,10 +12,8 @@ is reached at ports of 127.0.0.1 that qemu forwards.
 
 from __future__ import annotations
 
-import os
 import shlex
 import shutil
-import signal
 import socket
 import subprocess
 from collections.abc import Sequence
@@ -196,16 +194,7 @@ class Vm:
         """End the qemu that we noted, and one whose starter was killed before it could note it."""
         if running := self.process:
             running.kill()
-        # Its command line ends each word by a zero byte, so that no other name can begin like ours.
-        mark = f"-name\0{PREFIX}-vm-{self.name}\0".encode()
-        for path in Path("/proc").glob("[0-9]*/cmdline"):
-            pid = int(path.parent.name)
-            try:
-                found = mark in path.read_bytes()
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if found and pid != os.getpid():
-                Process.of(pid).signal(signal.SIGKILL)
+        end_of(f"{PREFIX}-vm-{self.name}")
 
     def down(self) -> None:
         """Pull the plug and remove the disk; one that isn't there is fine."""
@@ -221,3 +210,14 @@ def free_port() -> int:
     with socket.socket() as found:
         found.bind(("127.0.0.1", 0))
         return int(found.getsockname()[1])
+
+
+def end_of(mark: str) -> None:
+    """Kill the processes that have `mark` as a word of their command line, and wait until they are gone."""
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            words = path.read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if mark.encode() in words:
+            Process.of(int(path.parent.name)).kill()
