@@ -177,13 +177,15 @@ def removed_and_back(door: Door) -> None:
 
 def purged(door: Door) -> None:
     """Purged with its data nothing of ours is left, and what others have stays."""
-    door.guest.run(["runuser", "-u", "postgres", "--", "createdb", "theirs"])
+    theirs = ("theirs", "matrix-synapse-theirs")
+    for name in theirs:
+        door.guest.run(["runuser", "-u", "postgres", "--", "createdb", name])
     answer(door, purge_data="true")
     done = door.guest.run("apt-get purge -q -y matrix-baremetal")
     assert "could not" not in done.stdout + done.stderr
     assert door.guest.run(FIND.split()).stdout == "/etc/apt/sources.list.d/matrix-baremetal.sources\n"
     assert door.guest.run(["getent", "passwd", "matrix-synapse"], check=False).returncode
-    assert listed(door, "datname FROM pg_database") == {"postgres", "template0", "template1", "theirs"}
+    assert listed(door, "datname FROM pg_database") == {"postgres", "template0", "template1", *theirs}
     assert "matrix-synapse" not in listed(door, "rolname FROM pg_roles")
     assert door.guest.run("nginx -t && systemctl is-active nginx").returncode == 0
 
