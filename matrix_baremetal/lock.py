@@ -15,14 +15,16 @@ from matrix_baremetal.host import Host, said_of
 LOCK = "/run/lock/matrix-baremetal.lock"
 # Seconds that what a killed run has started may take to end: apt is the slowest.
 ORPHANS = 600.0
+# Seconds that a process which was killed just now may still be seen on a busy machine.
+DYING = 2.0
 
 
 @contextlib.contextmanager
 def locked(host: Host, command: str, wait: float = 0) -> Iterator[None]:
     """Hold the one lock of this host; the kernel lets go of it when we and what we started have ended.
 
-    Waits up to `wait` seconds, then raises `Busy` with who holds it and since when. Where a run was killed, the
-    program that it had started may still be at work: that is waited for, so that no two are.
+    Waits up to `wait` seconds, and a moment in any case, then raises `Busy` with who holds it and since when. Where
+    a run was killed, the program that it had started may still be at work: that is waited for, so that no two are.
     """
     with said_of(LOCK):
         host.path(LOCK).parent.mkdir(parents=True, exist_ok=True)
@@ -32,7 +34,7 @@ def locked(host: Host, command: str, wait: float = 0) -> Iterator[None]:
         began = time.monotonic()
         while not taken(handle):
             holder = os.pread(handle, 4096, 0)
-            if time.monotonic() > began + (wait if alive(holder) else max(wait, ORPHANS)):
+            if time.monotonic() > began + max(wait, DYING if alive(holder) else ORPHANS):
                 raise busy(holder)
             time.sleep(0.1)
         os.ftruncate(handle, 0)

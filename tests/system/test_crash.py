@@ -99,6 +99,8 @@ def strike(site: Site, moment: Moment, *, plug: bool = False, command: Sequence[
     assert "Traceback" not in "".join(lines), "".join(lines)
     if plug:
         site.guest.up()
+    if not struck:
+        sys.stderr.write(f"ended by itself before {moment}:\n{''.join(lines)}\n")
     return struck
 
 

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -61,6 +62,14 @@ def test_a_run_may_wait_for_another_to_end(tmp_path: Path) -> None:
     child.wait()
     with locked(Host(tmp_path), "plan", wait=5):
         pass
+
+
+def test_one_that_is_dying_just_now_is_not_in_the_way(tmp_path: Path) -> None:
+    child = hold(tmp_path)
+    threading.Timer(0.5, child.kill).start()
+    with locked(Host(tmp_path), "plan"):
+        pass
+    child.wait()
 
 
 @pytest.mark.parametrize("note", [b"", b"{", b"[]", b"{}"])

@@ -140,7 +140,7 @@ class Vagrant:
                 check=False,
                 cwd="/",
             )
-        said = log.read_text(errors="replace")[start:]
+        said = log.read_bytes()[start:].decode(errors="replace")
         assert not check or done.returncode == 0, said
         return subprocess.CompletedProcess(words, done.returncode, said, "")
 
