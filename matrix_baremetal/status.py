@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from matrix_baremetal import backup_log, components
@@ -11,15 +11,18 @@ from matrix_baremetal.checks import firstboot
 from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.declared import Current, Runs
 from matrix_baremetal.checks.homeserver import READY, Ready
+from matrix_baremetal.checks.machine import memory as meminfo
 from matrix_baremetal.components.component import DATA
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.doctor import examine
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.preflight import dns_credentials
+from matrix_baremetal.resources import tally
 from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.resources.systemd import shown
+from matrix_baremetal.resources.tally import Tally
 from matrix_baremetal.session import Session
 
 MB = 1024 * 1024
@@ -34,7 +37,10 @@ class Status:
     units: list[dict[str, Any]]
     versions: dict[str, str]
     certificates: list[dict[str, Any]]
+    memory: dict[str, int]
     disk: dict[str, int]
+    counts: dict[str, int | None]
+    federation: dict[str, int | None]
     backup: dict[str, Any]
     ready: bool
     faults: list[dict[str, str]]
@@ -51,7 +57,8 @@ def read(now: Session) -> Status:
     ready = any(finding.id == READY and finding.state == "pass" for finding in found)
     failed = [finding for finding in found if finding.state == "fail"]
     faults = [fault(finding.message, finding.next) for finding in failed if finding.id != READY]
-    if trouble := now.site.store(USER).trouble(now.host):
+    trouble = now.site.store(USER).trouble(now.host)
+    if trouble:
         faults.append(fault(f"Synapse can't use its database: {trouble.message}", trouble.hint))
     # After what it may come of.
     faults += [fault(finding.message, finding.next) for finding in failed if finding.id == READY]
@@ -59,7 +66,20 @@ def read(now: Session) -> Status:
     if waiting := [finding for finding in failed if finding.id == firstboot.ID]:
         # What else is missing comes of this.
         faults = [fault(finding.message, finding.next) for finding in waiting]
-    return Status(units, versions(now), certificates, disk(now), backup_log.read(now.host), ready, faults)
+    seen = None if trouble else counted(now)
+    numbers: dict[str, int] = asdict(seen) if seen else {}
+    return Status(
+        units,
+        versions(now),
+        certificates,
+        memory(now.host),
+        disk(now, seen),
+        {name: numbers.get(name) for name in ("users", "rooms")},
+        {name: numbers.get(name) for name in ("servers", "waiting")},
+        backup_log.read(now.host),
+        ready,
+        faults,
+    )
 
 
 def fault(what: str, command: str) -> dict[str, str]:
@@ -92,9 +112,28 @@ def versions(now: Session) -> dict[str, str]:
     return found
 
 
-def disk(now: Session) -> dict[str, int]:
-    """Bytes: what the database takes, what is free for it and for media."""
+def counted(now: Session) -> Tally | None:
+    """The numbers, where the database gives them in time: that it doesn't is for others to say."""
+    try:
+        return tally.read(now.host, now.site.store(USER))
+    except Error:
+        return None
+
+
+def memory(host: Host) -> dict[str, int]:
+    """Bytes: what the machine has, and what programs can still get of it."""
+    rows = meminfo(host)
+    return {"total": rows.get("MemTotal", 0) * MB, "available": rows.get("MemAvailable", 0) * MB}
+
+
+def disk(now: Session, seen: Tally | None) -> dict[str, int]:
+    """Bytes: what the database, media and backups take, and what is free for the first two."""
+    host, directory = now.host, now.site.config.backup.directory
+    ours = [name for name in host.names(directory) if name.startswith(f"{now.site.config.server_name}-")]
     return {
-        "database": now.site.store(USER).size(now.host),
-        "free": now.host.space(DATA if now.host.node(DATA) else "/var/lib").size,
+        "database": now.site.store(USER).size(host),
+        "media": seen.media if seen else 0,
+        "remote_media": seen.remote_media if seen else 0,
+        "backups": sum(host.path(f"{directory}/{name}").stat().st_size for name in ours),
+        "free": host.space(DATA if host.node(DATA) else "/var/lib").size,
     }

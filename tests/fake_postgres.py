@@ -7,7 +7,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrix_baremetal.checks import database
-from matrix_baremetal.resources import admin_api, clusters, matrix, postgres, postgres_copy, postgres_store, store
+from matrix_baremetal.resources import (
+    admin_api,
+    clusters,
+    matrix,
+    postgres,
+    postgres_copy,
+    postgres_store,
+    store,
+    tally,
+)
 from matrix_baremetal.resources.postgres_store import quoted
 from matrix_baremetal.shell import Result
 
@@ -35,6 +44,7 @@ SOUND = {
     database.SETTINGS: [],
     database.UPDATES: [],
     database.DESTINATIONS: [["3", "0"]],
+    quoted(tally.COUNT): [["2", "5", "3", "0", str(9 << 20), str(4 << 20)]],
 }
 
 

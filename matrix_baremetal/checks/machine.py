@@ -78,6 +78,12 @@ class Inodes(Check):
         return self.fine(seen)
 
 
+def memory(host: Host) -> dict[str, int]:
+    """What the kernel says of its memory, in MB, by its own names (proc(5), meminfo)."""
+    rows = dict(line.split(":", 1) for line in (host.text("/proc/meminfo") or "").splitlines() if ":" in line)
+    return {name: int(text.split()[0]) // 1024 for name, text in rows.items() if text.split()[0].isdigit()}
+
+
 @dataclass(frozen=True)
 class Memory(Check):
     """Memory that programs can still have, and swap."""
@@ -87,8 +93,7 @@ class Memory(Check):
     depth = 0
 
     def look(self, host: Host) -> Finding:
-        rows = dict(line.split(":", 1) for line in (host.text("/proc/meminfo") or "").splitlines() if ":" in line)
-        size = {name: int(text.split()[0]) // 1024 for name, text in rows.items() if text.split()[0].isdigit()}
+        size = memory(host)
         available, total = size.get("MemAvailable"), size.get("MemTotal", 0)
         if available is None:
             return self.skipped("/proc/meminfo can't be read")

@@ -36,12 +36,41 @@ def page(now: session.Session, seen: status.Status) -> None:
     rows = [(mark(c["state"]), c["domain"], c["state"], days(c["days"])) for c in seen.certificates]
     print(report.table(rows), end="\n\n")
     found = ", ".join(f"{name} {version}" for name, version in seen.versions.items())
-    print(report.wrapped(f"versions  {found}", 10))
-    print(f"disk      database {memory(seen.disk['database'])}, free {memory(seen.disk['free'])}")
-    print(report.wrapped(f"backup    {backed_up(seen.backup)}", 10))
+    told = {"versions": found, "memory": in_use(seen.memory), "disk": room(seen.disk), "people": people(seen.counts)}
+    if config.federation.enabled:
+        told["federation"] = others(seen.federation)
+    for name, text in {**told, "backup": backed_up(seen.backup)}.items():
+        print(report.wrapped(f"{name:<12}{text}", 12))
     for row in seen.faults:
         fault = report.wrapped(f"✗ {row['fault']}", 2).replace("✗", report.coloured("✗", "✗"), 1)
         print(f"\n{fault}\n  next: {row['next']}")
+
+
+def in_use(seen: dict[str, int]) -> str:
+    """How much of the memory is taken."""
+    return f"{memory(seen['total'] - seen['available'])} of {memory(seen['total'])} in use"
+
+
+def room(seen: dict[str, int]) -> str:
+    """What takes the disk, and what is left of it."""
+    media = f"{memory(seen['media'])} (of other servers {memory(seen['remote_media'])})"
+    sizes = f"database {memory(seen['database'])}, media {media}, backups {memory(seen['backups'])}"
+    return f"{sizes}; free {memory(seen['free'])}"
+
+
+def people(seen: dict[str, int | None]) -> str:
+    """How many use it, and what for."""
+    if seen["users"] is None or seen["rooms"] is None:
+        return "not known: the database does not say"
+    return f"{report.several('account', seen['users'])}, in {report.several('room', seen['rooms'])}"
+
+
+def others(seen: dict[str, int | None]) -> str:
+    """The other servers, and how many of them are left alone for a while."""
+    if seen["servers"] is None:
+        return "not known: the database does not say"
+    waiting = f", {seen['waiting']} of them did not answer and are left alone for now" if seen["waiting"] else ""
+    return f"{report.several('other server', seen['servers'])}{waiting}"
 
 
 def backed_up(seen: dict[str, Any]) -> str:

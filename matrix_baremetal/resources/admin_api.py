@@ -90,7 +90,7 @@ class AdminApi:
             self._rows(REMOVE_USERS, name=self._user, moment=milliseconds(time.time()))
 
     def _rows(self, sql: str, secret: dict[str, str] | None = None, **values: str) -> None:
-        self._store.rows(self.host, sql, secret, **values)
+        self._store.rows(self.host, sql, secret, 60, **values)
 
 
 def milliseconds(when: float) -> str:

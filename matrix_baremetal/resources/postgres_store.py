@@ -52,8 +52,10 @@ class PostgresStore(Store):
         args = {"host": "/var/run/postgresql", "port": self.cluster.port, "cp_min": 5, "cp_max": self.pool}
         return {"name": self.driver, "args": {**names, **args}}
 
-    def rows(self, host: Host, sql: str, secret: Mapping[str, str] | None = None, **values: str) -> Rows:
-        return query(host, self.cluster.port, quoted(sql), self.database, False, secret, 60, **values)
+    def rows(
+        self, host: Host, sql: str, secret: Mapping[str, str] | None = None, timeout: float = 60, **values: str
+    ) -> Rows:
+        return query(host, self.cluster.port, quoted(sql), self.database, False, secret, timeout, **values)
 
     def tables(self, host: Host) -> int:
         rows = query(host, self.cluster.port, COUNT_TABLES, database=self.database)

@@ -34,22 +34,24 @@ class SqliteStore(Store):
     def settings(self) -> dict[str, Any]:
         return {"name": self.driver, "args": {"database": self.path}}
 
-    def rows(self, host: Host, sql: str, secret: Mapping[str, str] | None = None, **values: str) -> Rows:
-        result = self._asked(host, sql, {**values, **(secret or {})}, patience=30)
+    def rows(
+        self, host: Host, sql: str, secret: Mapping[str, str] | None = None, timeout: float = 60, **values: str
+    ) -> Rows:
+        result = self._asked(host, sql, {**values, **(secret or {})}, patience=timeout / 2)
         if result.status == 0:
             return [[str(cell) for cell in row] for row in json.loads(result.out)]
         if sql.startswith("SELECT") and "no such table" in result.err:
             return []
         raise Error(f"SQLite refused {self.path}: {result.last_words}", hint=f"ls -l {self.directory}")
 
-    def _asked(self, host: Host, sql: str, values: dict[str, str], patience: int) -> Result:
+    def _asked(self, host: Host, sql: str, values: dict[str, str], patience: float) -> Result:
         if not host.live or host.node(self.path) is None:
             return Result(0, "[]", "")
         # Not in our own process: what a broken-into server may have made of its file is not for root to read, and
         # journals that root makes would be in the server's way.
         asked = json.dumps({"sql": sql, "values": values, "patience": patience})
         words = (*as_user(self.user), "/usr/bin/python3", "-I", "-c", ASK, str(host.path(self.path)))
-        return host.run(*words, input=asked, ok=range(256), timeout=60 + patience)
+        return host.run(*words, input=asked, ok=range(256), timeout=3 * patience)
 
     def tables(self, host: Host) -> int:
         rows = self.rows(host, "SELECT count(*) FROM sqlite_master WHERE type = 'table';")

@@ -29,8 +29,11 @@ class Store(ABC):
         """The `database` of Synapse's config."""
 
     @abstractmethod
-    def rows(self, host: Host, sql: str, secret: Mapping[str, str] | None = None, **values: str) -> Rows:
-        """What a statement gives; no rows where there is no such table, no database yet, or nobody answers.
+    def rows(
+        self, host: Host, sql: str, secret: Mapping[str, str] | None = None, timeout: float = 60, **values: str
+    ) -> Rows:
+        """What a statement gives within `timeout` seconds; no rows where there is no such table, no database yet, or
+        nobody answers.
 
         Those in `secret` are values that nobody else may see. Raises `Error` in the database's own words.
         """

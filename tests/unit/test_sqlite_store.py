@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal.errors import Error
-from matrix_baremetal.resources import admin_api
+from matrix_baremetal.resources import admin_api, tally
 from matrix_baremetal.resources.matrix import FIND_USER, SET_HASH, Account, users
 from matrix_baremetal.resources.schema import Schema
 from matrix_baremetal.resources.sqlite_store import SqliteStore
@@ -176,3 +176,21 @@ def test_in_a_folder_nobody_is_asked(tmp_path: Path) -> None:
     host.machine.put(FILE, "x")
     assert STORE.rows(host, "SELECT 1;") == []
     assert host.machine.started == []
+
+
+def test_it_is_counted_as_with_postgres(host: FakeHost) -> None:
+    filled(host)
+    assert tally.read(host, STORE) is None
+    write(
+        host,
+        "ALTER TABLE users ADD COLUMN appservice_id TEXT;"
+        "CREATE TABLE local_current_membership (room_id TEXT, user_id TEXT, membership TEXT);"
+        "INSERT INTO local_current_membership VALUES ('!a', '@a', 'join');"
+        "INSERT INTO local_current_membership VALUES ('!a', '@b', 'join'), ('!b', '@a', 'leave');"
+        "CREATE TABLE destinations (destination TEXT, retry_last_ts BIGINT, retry_interval BIGINT);"
+        "INSERT INTO destinations VALUES ('one', 0, 0), ('two', NULL, NULL), ('three', 9999999999999, 600000);"
+        "CREATE TABLE local_media_repository (media_length INTEGER);"
+        "CREATE TABLE remote_media_cache (media_length INTEGER);"
+        "INSERT INTO local_media_repository VALUES (5), (NULL), (2);",
+    )
+    assert tally.read(host, STORE) == tally.Tally(1, 1, 3, 1, 7, 0)

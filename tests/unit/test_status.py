@@ -10,7 +10,8 @@ import pytest
 from matrix_baremetal import status
 from matrix_baremetal.commands.status import days, memory, page, since
 from matrix_baremetal.converge import converge
-from matrix_baremetal.resources import firstboot
+from matrix_baremetal.resources import firstboot, tally
+from matrix_baremetal.resources.postgres_store import quoted
 from matrix_baremetal.session import Session
 from tests.fakes import MINIMAL, Machine, a_session
 
@@ -50,6 +51,8 @@ def test_a_sound_machine_has_no_fault_and_is_only_looked_at(machine: Machine) ->
     ]
     assert (found.versions["synapse"], found.versions["postgres"]) == ("1.163.2", "15")
     assert found.disk["database"] == 8388608
+    assert (found.disk["media"], found.disk["remote_media"], found.disk["backups"]) == (9 << 20, 4 << 20, 0)
+    assert (found.counts, found.federation) == ({"users": 2, "rooms": 5}, {"servers": 3, "waiting": 0})
     assert machine.tree() == before
     assert machine.changing() == []
 
@@ -76,6 +79,7 @@ def test_a_homeserver_that_lost_its_database_does_not_answer(machine: Machine) -
         "the homeserver does not answer",
     ]
     assert seen(machine).disk["database"] == 0
+    assert (seen(machine).counts["users"], seen(machine).federation["servers"]) == (None, None)
 
 
 def test_a_database_that_takes_no_writes_is_a_fault_though_the_homeserver_answers(machine: Machine) -> None:
@@ -204,6 +208,25 @@ def test_the_page_ends_with_what_is_wrong(machine: Machine, capsys: pytest.Captu
     assert text.startswith("example.org at https://matrix.example.org is ready.\n")
     assert "\x1b" not in text
     assert text.rstrip().splitlines()[-2:] == ["✗ nginx.service is inactive", "  next: matrix-baremetal apply"]
+
+
+def test_the_page_says_who_is_here_what_takes_the_disk_and_which_servers_do_not_answer(
+    machine: Machine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine.put("/proc/meminfo", "MemTotal: 4194304 kB\nMemAvailable: 3145728 kB\n")
+    machine.put("/var/lib/matrix-baremetal/backups/example.org-20260101T030000Z.tar.zst", "x" * (2 << 20))
+    machine.postgres.says[quoted(tally.COUNT)] = [["1", "5", "31", "2", str(9 << 20), str(4 << 20)]]
+    now: Session = a_session(machine)
+    page(now, status.read(now))
+    lines = capsys.readouterr().out.splitlines()
+    assert "memory      1.0 GiB of 4.0 GiB in use" in lines
+    assert "people      1 account, in 5 rooms" in lines
+    assert "federation  31 other servers, 2 of them did not answer and are left alone for now" in lines
+    assert "disk        database 8 MiB, media 9 MiB (of other servers 4 MiB), backups 2 MiB; free 100.0 GiB" in lines
+    machine.postgres.says[quoted(tally.COUNT)] = [[]]
+    now = a_session(machine)
+    page(now, status.read(now))
+    assert capsys.readouterr().out.count("not known: the database does not say") == 2
 
 
 @pytest.mark.parametrize(
