@@ -9,6 +9,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from matrix_baremetal import sockets
+
 
 @dataclass(frozen=True)
 class Listener:
@@ -47,11 +49,16 @@ def listeners() -> tuple[Listener, ...]:
     """Who listens on this machine now: each program, port and address once."""
     import psutil
 
-    found = {}
+    found, groups = {}, None
     for connection in psutil.net_connections("tcp"):
         if connection.status == psutil.CONN_LISTEN:
             (address, port), pid = connection.laddr[:2], connection.pid
-            found[address, port, pid] = Listener(port, pid, program_of(pid), unit_of(pid), address)
+            unit = unit_of(pid)
+            if unit is None:
+                # Root in a hardened unit can't look into other processes.
+                groups = sockets.groups() if groups is None else groups
+                unit = unit_in(groups.get((address, port), ""))
+            found[address, port, pid] = Listener(port, pid, program_of(pid), unit, address)
     return tuple(found.values())
 
 
@@ -69,7 +76,12 @@ def unit_of(process: int | None) -> str | None:
     """The systemd unit of a process, from its control group."""
     try:
         with open(f"/proc/{process}/cgroup") as file:
-            found = re.search(r"([^/\n]+\.(?:service|socket|scope))$", file.read(), re.MULTILINE)
+            return unit_in(file.read())
     except OSError:
         return None
+
+
+def unit_in(text: str) -> str | None:
+    """The unit that a control group is of."""
+    found = re.search(r"([^/\n]+\.(?:service|socket|scope))$", text, re.MULTILINE)
     return found[1] if found else None

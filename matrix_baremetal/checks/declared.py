@@ -201,7 +201,7 @@ class Listens(Check):
         others = [each for each in there if each.unit != self.unit]
         if others:
             seen = tuple(
-                f"{each.program}, process {each.process}, unit {each.unit or 'unknown'}, at {each.address}"
+                f"{each.program}, process {each.process or '?'}, unit {each.unit or 'unknown'}, at {each.address}"
                 for each in others
             )
             stop = (
