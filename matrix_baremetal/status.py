@@ -21,7 +21,7 @@ from matrix_baremetal.preflight import dns_credentials
 from matrix_baremetal.resources import tally
 from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.resources.services import Service
-from matrix_baremetal.resources.systemd import shown
+from matrix_baremetal.resources.systemd import shown_of_each
 from matrix_baremetal.resources.tally import Tally
 from matrix_baremetal.session import Session
 
@@ -50,7 +50,8 @@ def read(now: Session) -> Status:
     """Look at everything. Takes well under a second, also where things are broken."""
     if not now.host.live:
         raise Error("status looks at a machine that runs, and --root names a folder", hint="matrix-baremetal plan")
-    units = [unit(now.host, name) for name in dict.fromkeys(r.unit for r in now.resources if isinstance(r, Service))]
+    names = tuple(dict.fromkeys(r.unit for r in now.resources if isinstance(r, Service)))
+    units = [unit(name, rows) for name, rows in shown_of_each(now.host, names, *PROPERTIES).items()]
     glanced = [check for check in components.checks(now.site) if isinstance(check, GLANCED)]
     certificates = [check.row(now.host) for check in glanced if isinstance(check, Held)]
     found = examine(glanced, now.host)
@@ -87,9 +88,11 @@ def fault(what: str, command: str) -> dict[str, str]:
     return {"fault": what, "next": command}
 
 
-def unit(host: Host, name: str) -> dict[str, Any]:
+PROPERTIES = ("ActiveState", "MemoryCurrent", "ActiveEnterTimestampMonotonic")
+
+
+def unit(name: str, rows: dict[str, str]) -> dict[str, Any]:
     """A unit's state, its memory in bytes, and since when it runs (seconds since 1970)."""
-    rows = shown(host, name, "ActiveState", "MemoryCurrent", "ActiveEnterTimestampMonotonic")
     memory, entered = rows["MemoryCurrent"], int(rows["ActiveEnterTimestampMonotonic"] or 0) / 1e6
     since = time.time() - time.clock_gettime(time.CLOCK_MONOTONIC) + entered
     active = rows["ActiveState"] == "active"

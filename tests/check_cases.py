@@ -1,146 +1,39 @@
-"""The ways to break what the checks look at, and the finding that has to come of each."""
+"""What is broken, and the finding that has to come of each."""
 
 from __future__ import annotations
 
-import json
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
-
 from matrix_baremetal.checks import database
-from matrix_baremetal.commands import doctor as command
-from matrix_baremetal.converge import converge
-from matrix_baremetal.doctor import examine
-from matrix_baremetal.findings import Finding, State
-from matrix_baremetal.kernel import Listener
-from matrix_baremetal.nameservers import Lookup
+from matrix_baremetal.checks.growth import STATE, TABLES
 from matrix_baremetal.net import Answer
-from matrix_baremetal.resources import firstboot
 from matrix_baremetal.resources.postgres import COUNT_CONNECTIONS
 from matrix_baremetal.resources.postgres_store import SIZE
+from tests.check_breaks import (
+    HOME,
+    HOST,
+    KEY,
+    LIVE,
+    MB,
+    SERVER,
+    Case,
+    aged,
+    api,
+    backed_up,
+    grown,
+    html,
+    key_of_somebody_else,
+    linked,
+    listens,
+    lost,
+    ordered,
+    record,
+    room,
+    says,
+    stale,
+    unit,
+    waited,
+    web,
+)
 from tests.fake_units import Unit
-from tests.fake_web import OWN, keys
-from tests.fakes import MINIMAL, Machine, a_session
-
-HOME = "example.org"
-HOST = "matrix.example.org"
-LIVE = f"/etc/letsencrypt/live/matrix-baremetal-{HOME}"
-SERVER = f"https://{HOME}/.well-known/matrix/server"
-KEY = "/var/lib/matrix-synapse/signing.key"
-MB = 1 << 20
-Break = Callable[[Machine], object]
-
-
-def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None) -> Machine:
-    """A machine after an install."""
-    machine = machine or Machine(folder)
-    machine.addressed(*OWN)
-    machine.put("/proc/meminfo", "MemTotal: 4000000 kB\nMemAvailable: 3000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n")
-    machine.put("/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal", "#!/bin/sh\n", 0o755)
-    machine.at("/etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org").mkdir(parents=True)
-    backed_up(machine)
-    now = a_session(machine, text)
-    now.manifest.server_name = HOME
-    list(converge(now.resources, now.host, now.manifest))
-    now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
-    machine.started.clear()
-    return machine
-
-
-def backed_up(machine: Machine, hours: float = 1, **more: object) -> None:
-    """There was a backup some hours ago; `more` is what else the note of it says."""
-    path = "/var/lib/matrix-baremetal/backups/example.org-20260101T030000Z.tar.zst"
-    machine.put(path, "")
-    row = {"path": path, "size": MB, "made": int(time.time() - hours * 3600), "id": "0123456789abcdef"}
-    machine.put("/var/lib/matrix-baremetal/backup.json", json.dumps({"last": row, **more}))
-
-
-def found(machine: Machine, text: str = MINIMAL) -> dict[str, Finding]:
-    """All findings by id."""
-    now = a_session(machine, text)
-    return {finding.id: finding for finding in examine(command.of(now), now.host)}
-
-
-def web(url: str, **change: object) -> Break:
-    """Another answer for a URL."""
-    return lambda m: m.internet.answers.update({url: lambda seen: replace(seen, **change)})  # type: ignore[arg-type]
-
-
-def html(status: int = 200) -> dict[str, object]:
-    """What somebody else's web server answers."""
-    return {"status": status, "body": b"<html>", "headers": {"content-type": "text/html"}}
-
-
-def says(sql: str, *row: str) -> Break:
-    """Another answer of Postgres."""
-    return lambda m: m.postgres.says.update({sql: [list(row)] if row else []})
-
-
-def record(name: str, kind: str, *values: str, **more: str) -> Break:
-    """Other records of a name."""
-    given = Lookup(values, more.get("zone", "example.org"), ("ns.example.org",), fault=more.get("fault", ""))
-    return lambda m: m.internet.records.update({(name, kind): given})
-
-
-def listens(port: int, unit: str, address: str) -> Break:
-    """Somebody else listens."""
-    return lambda m: m.internet.listening.update({port: (Listener(port, 9, "python3", unit, address),)})
-
-
-def unit(name: str, **change: object) -> Break:
-    """Another state of a unit."""
-    return lambda m: vars(m.unit(name)).update(change)
-
-
-def room(path: str, free: int) -> Break:
-    return lambda m: m.spares.update({path: free})
-
-
-def api(path: str, answer: Answer) -> Break:
-    return lambda m: m.internet.synapse.update({path: answer})
-
-
-def aged(days: float, age: float) -> Break:
-    return lambda m: m.certificate(LIVE, [HOME], days, age)
-
-
-def key_of_somebody_else(machine: Machine) -> None:
-    """The key was replaced on the disk while Synapse runs on with the old one."""
-    document = json.dumps(keys(machine)).encode()
-    machine.internet.answers[f"https://{HOST}:443/_matrix/key/v2/server"] = lambda seen: replace(seen, body=document)
-    machine.put(KEY, "ed25519 a_new " + "B" * 43 + "\n", 0o600)
-
-
-def stale(machine: Machine) -> None:
-    """A certificate was renewed and nginx still serves the old one."""
-    old = b"the old one"
-    machine.internet.answers[f"https://{HOME}/"] = lambda seen: replace(seen, certificate=old)
-
-
-@dataclass(frozen=True)
-class Case:
-    """What to break, and the finding that has to come of it."""
-
-    id: str
-    broken: Break
-    says: str
-    state: State = "fail"
-
-
-def ordered(**state: object) -> Break:
-    """A set-up at the first boot was ordered, and its unit is in this state."""
-
-    def order(machine: Machine) -> None:
-        machine.put(firstboot.ORDER, "")
-        vars(machine.unit(firstboot.UNIT)).update(state)
-
-    return order
-
-
-def lost(path: str) -> Break:
-    return lambda m: m.at(path).unlink()
-
 
 CASES = (
     Case("installed", lost("/var/lib/matrix-baremetal/manifest.json"), "nothing is installed"),
@@ -150,6 +43,25 @@ CASES = (
     Case("units.matrix-synapse", unit("matrix-synapse.service", enabled=False), "a boot would not start it"),
     Case("units.certbot.timer", lambda m: m.units.pop("certbot.timer"), "is not on this machine"),
     Case("units.others", lambda m: m.failed.append("fwupd.service"), "another unit has failed", "info"),
+    Case("units.others", lambda m: m.failed.extend(["a.service", "matrix-x.service"]), "2 other units have", "warn"),
+    Case("memory.pressure.matrix-synapse", lambda m: waited(m, "matrix-synapse.service", 9), "for 9 %", "warn"),
+    Case("disk.forecast.system", grown("/", 5 << 30, database=4 << 30), "is full in 20 days", "warn"),
+    Case("database.tables.matrix-synapse", says(TABLES, STATE, str(9 << 30)), "states of rooms", "info"),
+    Case("synapse.advisory", linked("1.150.0"), "1.150.0 is installed, and all before"),
+    Case("synapse.advisory", lost("/opt/matrix-baremetal/synapse/current"), "there is no"),
+    Case("synapse.program", lost("/usr/bin/python3.11"), "made for Python 3.11, which this machine no longer has"),
+    Case("synapse.program", lost("/opt/matrix-baremetal/synapse/1.163.2/complete.json"), "is not whole"),
+    Case(
+        "synapse.program",
+        lambda m: m.put("/opt/matrix-baremetal/synapse/1.163.2/complete.json", '{"pins": "x", "python": "3.11"}'),
+        "is of other packages",
+        "warn",
+    ),
+    Case(
+        f"certificates.renewable.{HOST}",
+        lambda m: m.put(f"/etc/letsencrypt/renewal/matrix-baremetal-{HOST}.conf", ""),
+        "its note of how is empty",
+    ),
     Case(
         "drift", lambda m: m.put("/etc/matrix-synapse/log.yaml", "version: 2\n"), "1 thing is not as the config says"
     ),
@@ -205,6 +117,9 @@ CASES = (
     Case("database.connections", says(COUNT_CONNECTIONS, "100", "3", "90"), "may run out", "warn"),
     Case("database.writable.matrix-synapse", says(database.WRITABLE, "f", "on"), "read-only"),
     Case("database.writable.matrix-synapse", says(database.WRITABLE, "t", "off"), "standby"),
+    Case(
+        "database.usable.matrix-synapse", lambda m: setattr(m.postgres, "refusal", "no entry"), "does not let matrix"
+    ),
     Case("database.settings", says(database.SETTINGS, "/etc/p.conf", "3", "work_mem", "invalid"), "does not accept"),
     Case("database.size.matrix-synapse", says(SIZE, str(200 << 30)), "would not fit", "warn"),
     Case("synapse.background-updates", says(database.UPDATES, "receipts_index"), "1 background update is", "info"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matrix_baremetal.checks import explanations
 from matrix_baremetal.checks.check import Check, documented
 from matrix_baremetal.commands import doctor
 
@@ -23,6 +24,12 @@ What others can reach is judged from this machine alone: a firewall or a router 
 | id | asks whether |
 |---|---|
 """
+MEANT = """\
+
+## What they mean, and what to do
+
+`matrix-baremetal doctor --explain ID` prints the same, without a network.
+"""
 
 
 def text() -> str:
@@ -30,7 +37,10 @@ def text() -> str:
     assert doctor.Readable in Check.kinds
     kinds = [kind for kind in Check.kinds if kind.__module__.startswith("matrix_baremetal.")]
     rows = sorted((documented(kind), kind.asks, kind.depth == 0) for kind in kinds)
-    return HEAD + "".join(f"| `{form}`{' *' if early else ''} | {asks} |\n" for form, asks, early in rows)
+    table = "".join(f"| `{form}`{' *' if early else ''} | {asks} |\n" for form, asks, early in rows)
+    meant = explanations.read()
+    texts = ((form, *meant[form]) for form, _, _ in rows)
+    return HEAD + table + MEANT + "".join(f"\n### `{form}`\n\n{means}\n\n{todo}\n" for form, means, todo in texts)
 
 
 if __name__ == "__main__":

@@ -80,7 +80,7 @@ class FakeCertificates:
             self.at(path).exists() for path in (*left, f"/etc/letsencrypt/live/{name}")
         ):
             name += "-0001"
-        self.put(f"/etc/letsencrypt/renewal/{name}.conf", "")
+        self.put(f"/etc/letsencrypt/renewal/{name}.conf", "version = 2.1.0\n")
         self.put(f"/etc/letsencrypt/archive/{name}/fullchain1.pem", "")
         self.certificate(f"/etc/letsencrypt/live/{name}", [given["--domain"]])
         return GOOD

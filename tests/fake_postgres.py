@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix_baremetal.checks import database
+from matrix_baremetal.checks import database, growth
 from matrix_baremetal.resources import (
     admin_api,
     clusters,
@@ -44,6 +44,7 @@ SOUND = {
     database.SETTINGS: [],
     database.UPDATES: [],
     database.DESTINATIONS: [["3", "0"]],
+    growth.TABLES: [["event_json", str(40 << 20)], ["state_groups_state", str(30 << 20)]],
     quoted(tally.COUNT): [["2", "5", "3", "0", str(9 << 20), str(4 << 20)]],
 }
 

@@ -172,7 +172,8 @@ class Programs(FakeCertificates):
         if verb == "list-units":
             return Result(0, "".join(f"{unit} loaded failed failed\n" for unit in self.failed), "")
         if verb == "show":
-            return self._show(name, unit, words[1].removeprefix("--property=").split(","))
+            wanted = words[1].removeprefix("--property=").split(",")
+            return Result(0, "\n".join(self._show(each, self.unit(each), wanted) for each in words[2:]), "")
         if verb == "daemon-reload":
             for each in self.units.values():
                 each.outdated = False
@@ -198,25 +199,11 @@ class Programs(FakeCertificates):
         place.mkdir(parents=True, exist_ok=True)
         (place / "children").write_text(f"{unit.process + 1 + unit.reloads} ")
 
-    def _show(self, name: str, unit: Unit, wanted: list[str]) -> Result:
+    def _show(self, name: str, unit: Unit, wanted: list[str]) -> str:
         if "MainPID" in wanted and unit.active:
             self._work(unit)
-        rows = {
-            "LoadState": "loaded" if name in self.units else "not-found",
-            "ActiveState": "active" if unit.active else "inactive" if unit.result == "success" else "failed",
-            "UnitFileState": "enabled" if unit.enabled else "disabled",
-            "NeedDaemonReload": "yes" if unit.outdated else "no",
-            "InvocationID": f"{unit.invocation:032x}" if unit.invocation else "",
-            "ExecMainStartTimestampMonotonic": str(int(unit.began * 1e6)),
-            "ActiveEnterTimestampMonotonic": str(int(unit.began * 1e6)),
-            "MainPID": str(unit.process if unit.active else 0),
-            "SubState": "running" if unit.active else "dead",
-            "NRestarts": str(unit.restarts),
-            "Result": unit.result,
-            "ExecMainExitTimestamp": "",
-            "MemoryCurrent": "1048576" if unit.active else "[not set]",
-        }
-        return Result(0, "".join(f"{key}={rows[key]}\n" for key in wanted), "")
+        rows = unit.shown(name, there=name in self.units)
+        return "".join(f"{key}={rows[key]}\n" for key in wanted)
 
     def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
         assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)

@@ -67,7 +67,8 @@ class Machine(Programs):
             (root / directory.lstrip("/")).mkdir(parents=True, exist_ok=True)
         self.put("/etc/os-release", f'PRETTY_NAME="Debian {release}"\nID=debian\nVERSION_ID="{release}"\n')
         self.put("/usr/share/python-wheels/pip-23.0-py3-none-any.whl", "")
-        (root / "usr/bin/python3").symlink_to({12: "python3.11", 13: "python3.13"}[release])
+        (root / "usr/bin/python3").symlink_to(f"python{self.python}")
+        self.put(f"/usr/bin/python{self.python}", "")
         for package in ("python3-venv", *packages):
             self.install(package)
 

@@ -12,7 +12,7 @@ from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources import pending
 from matrix_baremetal.resources.acme import refusal
-from matrix_baremetal.resources.certificates import LOG
+from matrix_baremetal.resources.certificates import LIVE, LOG, lineage
 from matrix_baremetal.resources.elsewhere import Documents, noted
 from matrix_baremetal.resources.key_pair import KeyPair, mistakes
 from matrix_baremetal.resources.x509 import look, public_key
@@ -174,6 +174,31 @@ class Renewal(Check):
             return self.fine(f"the last renewal went well, {when}" if when else "no renewal has failed")
         why = refusal("", (host.text(LOG) or "")[-200_000:]).reason
         return self.warned("the last renewal failed", why, next="certbot renew")
+
+
+@dataclass(frozen=True)
+class Renewable(Check):
+    """Whether certbot still knows how to renew: a power cut can leave its note of that empty."""
+
+    form = "certificates.renewable.{0.domain}"
+    asks = "certbot has a note of how to renew a certificate, and it is not empty"
+
+    domain: str
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        return (f"certificates.{self.domain}",)
+
+    def look(self, host: Host) -> Finding:
+        if not host.path(f"{LIVE}/{lineage(self.domain)}/fullchain.pem").exists():
+            return self.skipped(f"{self.domain} has no certificate by ACME here, so that there is none to renew")
+        # Only whether something is in it: what, is certbot's own.
+        place = host.path(f"/etc/letsencrypt/renewal/{lineage(self.domain)}.conf")
+        if place.exists() and place.stat().st_size:
+            return self.fine(f"certbot knows how to renew the certificate of {self.domain}")
+        state = "empty" if place.exists() else "not there"
+        message = f"certbot would not renew the certificate of {self.domain}: its note of how is {state}"
+        return self.failed(message, next=f"certbot delete --cert-name {lineage(self.domain)}; matrix-baremetal apply")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.postgres import connections, query
 from matrix_baremetal.resources.postgres_store import SIZE
 from matrix_baremetal.resources.resource import Resource
-from matrix_baremetal.resources.store import Rows
+from matrix_baremetal.resources.store import Rows, Store
 
 REACHABLE = "database.reachable"
 MB = 1024 * 1024
@@ -139,6 +139,27 @@ class Writable(Asks):
         why = "it is a standby" if rows[0][0] == "t" else "default_transaction_read_only is on"
         cure = f'ALTER DATABASE "{self.name}" RESET default_transaction_read_only, or the same in postgresql.conf'
         return self.failed(f"the database is read-only: {why}", next=cure)
+
+
+@dataclass(frozen=True)
+class Usable(Check):
+    """Whether the homeserver itself gets at its rows: the superuser may where its own role may not."""
+
+    form = "database.usable.{0.name}"
+    asks = "the homeserver's own user can read and write its database"
+
+    name: str
+    store: Store = field(repr=False)
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        return (REACHABLE,) if self.store.kind == "postgres" else ()
+
+    def look(self, host: Host) -> Finding:
+        trouble = self.store.trouble(host)
+        if trouble is None:
+            return self.fine("the homeserver can use its database")
+        return self.failed(f"the homeserver can't use its database: {trouble.message}", next=trouble.hint)
 
 
 @dataclass(frozen=True)

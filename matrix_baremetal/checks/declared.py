@@ -10,7 +10,7 @@ from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short, sh
 from matrix_baremetal.checks.wellknown import Published
 from matrix_baremetal.converge import Change, compared, removal
 from matrix_baremetal.errors import Error
-from matrix_baremetal.findings import Finding
+from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.host import Host
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.needs import Document, Needs, Port, Proxy
@@ -21,6 +21,8 @@ from matrix_baremetal.resources.services import STARTS, Service, files
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "ActiveEnterTimestampMonotonic")
 # Restarts by systemd itself, within so many seconds: more than that is a loop.
 MANY, LATELY = 3, 900
+# Units whose last words are shown.
+MOST = 3
 
 
 def checks(resources: Sequence[Resource], needs: Needs) -> Iterator[Check]:
@@ -110,10 +112,10 @@ def uptime(rows: dict[str, str]) -> float:
 
 @dataclass(frozen=True)
 class FailedUnits(Check):
-    """Units of others that have failed."""
+    """Units that have failed and are not among those that are to run: others', and those that our timers start."""
 
     form = "units.others"
-    asks = "a unit that is not ours has failed"
+    asks = "another unit has failed: one that our timers start, or one that is not ours"
 
     ours: tuple[str, ...]
 
@@ -124,8 +126,12 @@ class FailedUnits(Check):
         others = [unit for unit in failed if unit not in self.ours]
         if not others:
             return self.fine("no other unit has failed")
+        others.sort(key=lambda unit: not unit.startswith("matrix-"))
         count = "another unit has" if len(others) == 1 else f"{len(others)} other units have"
-        return self.told(f"{count} failed", *others, next=f"systemctl status {others[0]}")
+        rows = [row for unit in others[:MOST] for row in (unit, *(f"  {line}" for line in last_lines(host, unit)))]
+        state: State = "warn" if others[0].startswith("matrix-") else "info"
+        command = f"systemctl status {others[0]}"
+        return self.found(state, f"{count} failed", (*rows, *others[MOST:]), command)
 
 
 @dataclass(frozen=True)

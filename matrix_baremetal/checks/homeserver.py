@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from matrix_baremetal import federation
@@ -15,6 +15,7 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.matrix import Homeserver
+from matrix_baremetal.resources.python import Virtualenv
 
 READY = "synapse.ready"
 RUNS = "units.matrix-synapse"
@@ -78,6 +79,50 @@ class Version(Check):
         if runs != self.declared:
             return self.warned(f"Synapse {runs} runs, not {self.declared}", next="matrix-baremetal apply")
         return self.fine(f"Synapse {runs} runs")
+
+
+@dataclass(frozen=True)
+class Advisory(Check):
+    """What is installed against the oldest without known, serious holes, whether it runs or not."""
+
+    form = "synapse.advisory"
+    asks = "the Synapse that is installed has no known serious holes"
+
+    link: str
+    minimum: str
+
+    def look(self, host: Host) -> Finding:
+        there = (host.target(self.link) or "").rpartition("/")[2]
+        if not there:
+            return self.failed(f"there is no {self.link}", next="matrix-baremetal apply")
+        if numbers(there) < numbers(self.minimum):
+            message = f"Synapse {there} is installed, and all before {self.minimum} have known, serious holes"
+            return self.failed(message, next="apt update; apt install matrix-baremetal; matrix-baremetal apply")
+        return self.fine(f"Synapse {there} has no hole that this release knows of")
+
+
+@dataclass(frozen=True)
+class Program(Check):
+    """Synapse's virtualenv: a new release of Debian takes away the Python that it was made for."""
+
+    form = "synapse.program"
+    asks = "Synapse's virtualenv is whole, of the pinned packages, and its Python is still there"
+
+    virtualenv: Virtualenv = field(repr=False)
+
+    def look(self, host: Host) -> Finding:
+        wanted, found = self.virtualenv, self.virtualenv.find(host)
+        if found is None:
+            return self.failed(f"{wanted.path} is not there, or is not whole", next="matrix-baremetal apply")
+        if host.node(f"/usr/bin/python{found.python}") is None:
+            return self.failed(
+                f"Synapse's virtualenv was made for Python {found.python}, which this machine no longer has",
+                next="matrix-baremetal apply",
+            )
+        if found != wanted:
+            lines = [line for difference in wanted.differences(found) for line in difference.lines]
+            return self.warned(f"{wanted.path} is of other packages", *lines, next="matrix-baremetal apply")
+        return self.fine(f"Synapse's virtualenv is whole, of Python {found.python}")
 
 
 def numbers(version: str) -> tuple[int, ...]:

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from matrix_baremetal import components, config, doctor, preflight, report, session
-from matrix_baremetal.checks import declared
-from matrix_baremetal.checks.check import Check
-from matrix_baremetal.commands import doctor_bundle
+from matrix_baremetal.checks import declared, explanations
+from matrix_baremetal.checks.check import Check, documented
+from matrix_baremetal.commands import doctor_bundle, doctor_changes
 from matrix_baremetal.errors import DIFFERS, ConfigError, Error
 from matrix_baremetal.findings import Finding, counted
 from matrix_baremetal.findings_page import page
@@ -88,10 +88,30 @@ def run(args: Namespace) -> int:
     checks = doctor.chosen(checks, args.ids)
     if args.list:
         return listed(checks, json=args.json)
+    if args.explain:
+        return explained(checks, json=args.json)
+    if args.changes:
+        return changed(host, name, checks, now, args)
     findings = doctor.examine(checks, host)
     place = doctor_bundle.write(host, name, findings, now, args) if args.bundle else None
     told(name, findings, time.monotonic() - began, args, place)
+    return status(findings)
+
+
+def status(findings: Sequence[Finding]) -> int:
+    """3 where something is at fault."""
     return DIFFERS if any(finding.state == "fail" for finding in findings) else 0
+
+
+def changed(host: Host, name: str, checks: Sequence[Check], now: Session | None, args: Namespace) -> int:
+    """The look of each day."""
+    doctor_changes.waited(host, args.wait)
+    began = time.monotonic()
+    findings, news = doctor_changes.look(host, checks, some=bool(args.ids))
+    if now is not None and not args.ids:
+        doctor_changes.remember(now, checks)
+    doctor_changes.say(name, findings, news, time.monotonic() - began, args)
+    return status(findings)
 
 
 def gathered(host: Host, args: Namespace) -> tuple[str, tuple[Check, ...], Session | None]:
@@ -125,6 +145,22 @@ def listed(checks: Sequence[Check], *, json: bool) -> int:
         report.document({"checks": [{"id": check.id, "asks": check.asks} for check in checks]})
     else:
         print(report.table([(check.id, f"whether {check.asks}") for check in checks]))
+    return 0
+
+
+def explained(checks: Sequence[Check], *, json: bool) -> int:
+    """What they mean and what to do, each kind once."""
+    texts = explanations.read()
+    kinds = dict.fromkeys(type(check) for check in checks)
+    rows = [(documented(kind), kind.asks, *texts[documented(kind)]) for kind in kinds]
+    if json:
+        keys = ("id", "asks", "means", "do")
+        report.document({"checks": [dict(zip(keys, row, strict=True)) for row in rows]})
+        return 0
+    for number, (form, asks, means, todo) in enumerate(rows):
+        print(("\n" if number else "") + report.coloured(form, "bold"))
+        for text in (f"Asks whether {asks}.", means, f"To do: {todo}"):
+            print(report.wrapped(f"  {text}", 2))
     return 0
 
 

@@ -9,6 +9,7 @@ from matrix_baremetal.components.base import Base
 from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
 from matrix_baremetal.components.delegation import Delegation
+from matrix_baremetal.components.doctor import Doctor
 from matrix_baremetal.components.nginx import Nginx
 from matrix_baremetal.components.postgres import Postgres
 from matrix_baremetal.components.registration import Registration
@@ -31,6 +32,7 @@ ALL: tuple[type[Component], ...] = (
     Certificates,
     Users,
     Backup,
+    Doctor,
 )
 
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.firstboot import FirstBoot
+from matrix_baremetal.checks.growth import Forecast
 from matrix_baremetal.checks.machine import Addresses, Disk, Inodes, Killed, Memory, Right, Synchronised
 from matrix_baremetal.checks.names import Resolver
 from matrix_baremetal.components.component import DATA, ETC, SECRETS, STATE, TLS, Component
@@ -43,6 +44,7 @@ class Base(Component):
         for name, path in {"system": "/", "state": STATE}.items():
             yield Disk(name, path)
             yield Inodes(name, path)
+            yield Forecast(name, path)
         yield from (Memory(), Killed(), Synchronised(), Addresses())
         url = self.config.acme.url
         yield Right(url)

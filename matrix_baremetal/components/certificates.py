@@ -78,6 +78,8 @@ class Certificates(Component):
             yield checks.Held(domain, place, source, pair, needs.elsewhere(domain))
             yield checks.Chain(domain, place, source)
             yield checks.Key(domain, place)
+            if source == "acme" and needs.elsewhere(domain) is None:
+                yield checks.Renewable(domain)
         if source == "acme":
             yield from (checks.Renewal(), checks.Hook(), checks.Account(acme.url))
             # Let's Encrypt's identity in CAA records (letsencrypt.org/docs/caa); that of others is not known here.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matrix_baremetal.checks import database, machine
+from matrix_baremetal.checks import database, growth, machine
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.declared import Inside
+from matrix_baremetal.checks.pressure import Pressure
 from matrix_baremetal.components.component import Component
 from matrix_baremetal.needs import Database as DatabaseNeed
 from matrix_baremetal.needs import Needs
@@ -45,7 +46,9 @@ class Postgres(Component):
         port, path = cluster.port, f"/var/lib/postgresql/{cluster.version}/{cluster.name}"
         yield machine.Disk("database", path)
         yield machine.Inodes("database", path)
+        yield growth.Forecast("database", path)
         yield database.Reachable(port, cluster.unit)
+        yield Pressure(cluster.unit)
         yield Inside(port, "set listen_addresses to localhost in Postgres's configuration, then restart it")
         declared = tuple(r for r in self.resources(needs) if isinstance(r, Role | Database))
         yield database.Declared(port, declared)
@@ -57,6 +60,7 @@ class Postgres(Component):
         for name in names:
             yield database.Writable(port, name)
             yield database.Size(port, name, path)
+            yield growth.Tables(port, name)
 
 
 # Debian's unit leaves a cluster down that was killed, as a restart would undo a stop behind systemd's back

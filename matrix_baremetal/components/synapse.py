@@ -9,7 +9,9 @@ from collections.abc import Iterator
 
 from matrix_baremetal.checks import database, homeserver
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.growth import Forecast
 from matrix_baremetal.checks.machine import Disk, Inodes
+from matrix_baremetal.checks.pressure import Pressure
 from matrix_baremetal.components.component import DATA, SECRETS, Component, service_reads
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, USER, homeserver_yaml, log_yaml, upload_size
 from matrix_baremetal.config import Config
@@ -78,10 +80,15 @@ class Synapse(Component):
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         versions, media = self.site.versions.synapse, f"{DATA}/media"
+        yield database.Usable(USER, self.site.store(USER))
         yield homeserver.Ready(Homeserver(self.config.server_name, unit=UNIT))
         yield homeserver.Version(versions.version, versions.minimum)
+        yield homeserver.Advisory(f"{OPT}/current", versions.minimum)
+        yield homeserver.Program(ahead(self.site.versions, self.site.facts.python, None)[1])
+        yield Pressure(UNIT)
         yield Disk("media", media)
         yield Inodes("media", media)
+        yield Forecast("media", media)
         yield homeserver.Media(media, USER)
         yield homeserver.SigningKey(CREDENTIALS["signing_key"])
         yield homeserver.Secrets(tuple(path for name, path in CREDENTIALS.items() if name != "signing_key"))

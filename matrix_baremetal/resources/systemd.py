@@ -2,14 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matrix_baremetal.host import Host
 
 
 def shown(host: Host, unit: str, *properties: str, timeout: float = 60) -> dict[str, str]:
     """The properties of a unit by name; one that it doesn't have is empty."""
-    told = host.run("systemctl", "show", f"--property={','.join(properties)}", unit, timeout=timeout).out
-    rows = dict(line.split("=", 1) for line in told.splitlines() if "=" in line)
-    return {name: rows.get(name, "") for name in properties}
+    return shown_of_each(host, (unit,), *properties, timeout=timeout)[unit]
+
+
+def shown_of_each(
+    host: Host, units: Sequence[str], *properties: str, timeout: float = 60
+) -> dict[str, dict[str, str]]:
+    """The same of several units, which takes no longer than of one."""
+    told = host.run("systemctl", "show", f"--property={','.join(properties)}", *units, timeout=timeout).out
+    # In their order, with an empty line between them.
+    blocks = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in told.split("\n\n")]
+    return {
+        unit: {name: rows.get(name, "") for name in properties} for unit, rows in zip(units, blocks, strict=False)
+    }
 
 
 def main_process(host: Host, unit: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matrix_baremetal.words.common import Commands, actions, command
+from matrix_baremetal.words.common import Commands, actions, command, seconds
 
 SHOW = """\
   matrix-baremetal show dns
@@ -14,6 +14,7 @@ DOCTOR_EXAMPLE = """\
   matrix-baremetal doctor
   matrix-baremetal doctor dns certificates       only those whose ids begin so
   matrix-baremetal doctor --list                 what is asked, and under which id
+  matrix-baremetal doctor --explain dns          what it means, and what to do; without a network
   matrix-baremetal doctor --bundle               one file for somebody who helps"""
 
 
@@ -25,9 +26,17 @@ def add(commands: Commands) -> None:
     words.add_argument(
         "ids", metavar="ID", nargs="*", help="only this check, or all whose ids begin with ID and a dot"
     )
-    words.add_argument("--list", action="store_true", help="list the checks, and ask none")
+    one = words.add_mutually_exclusive_group()
+    one.add_argument("--list", action="store_true", help="list the checks, and ask none")
+    help = "say what the checks mean and what to do where they fail, and ask none"
+    one.add_argument("--explain", action="store_true", help=help)
     help = "write what was seen, files and logs into one file here, without secrets, for somebody who helps"
-    words.add_argument("--bundle", action="store_true", help=help)
+    one.add_argument("--bundle", action="store_true", help=help)
+    help = "tell only what is other than at the last look with --changes, as each day's timer does"
+    one.add_argument("--changes", action="store_true", help=help)
+    words.add_argument(
+        "--wait", metavar="SECONDS", type=seconds, default=0, help="with --changes: wait for another run to end"
+    )
     help = "what to tell a DNS provider, another web server, a router, an editor"
     ways = actions(command(commands, "show", help, SHOW))
     words = command(ways, "dns", "the DNS records to make", "  matrix-baremetal show dns --zone")

@@ -170,6 +170,33 @@ def test_what_is_broken_is_named_and_what_is_mended_is_not(site: Site) -> None:
 
 
 @pytest.mark.sampled(13)
+def test_each_day_the_journal_has_what_is_new_and_nothing_twice(site: Site) -> None:
+    """In its hardened unit the doctor sees all that root sees by hand: of a sound site it has nothing to tell."""
+    guest = site.guest
+
+    def told(*words: str) -> list[str]:
+        guest.run("systemctl start matrix-baremetal-doctor.service && journalctl --sync")
+        run = guest.run(
+            "systemctl show --value --property=InvocationID matrix-baremetal-doctor.service"
+        ).stdout.strip()
+        seen = f"journalctl -q -o cat -t matrix-baremetal _SYSTEMD_INVOCATION_ID={run}"
+        return guest.run(f"{seen} {' '.join(words)}", check=False).stdout.splitlines()
+
+    [summary] = told()
+    assert summary.startswith(f"{site.server_name}: no faults, ")
+    guest.run("echo 'version: 2' >> /etc/matrix-synapse/log.yaml; rm -r /var/lib/matrix-baremetal/growth.json")
+    first, again = told("-p", "err"), told()
+    assert "✗ drift: 1 thing is not as the config says" in first
+    assert not any(line.startswith(site.server_name) for line in first)
+    [summary] = again
+    assert summary.endswith("as at the last look.")
+    assert "database" in guest.read("/var/lib/matrix-baremetal/growth.json")
+    assert guest.run("systemctl is-failed matrix-baremetal-doctor.service", check=False).stdout.strip() == "inactive"
+    site.mb("apply")
+    assert any(line.startswith("✓ drift is no longer at fault") for line in told("-p", "notice"))
+
+
+@pytest.mark.sampled(13)
 def test_before_an_install_it_says_whether_the_names_lead_here(fresh: Site) -> None:
     assert faults(fresh) == {"installed"}
     fresh.lab.dns.delete(fresh.hostname)

@@ -24,6 +24,8 @@ UNITS = (
     "matrix-baremetal-firstboot.service",
     "matrix-baremetal-backup.service",
     "matrix-baremetal-backup.timer",
+    "matrix-baremetal-doctor.service",
+    "matrix-baremetal-doctor.timer",
 )
 BUILD = "cd /srv/tree && dpkg-buildpackage -us -uc -b > /srv/build.log 2>&1"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
@@ -133,6 +135,7 @@ class TestInstalled:
         off = dict.fromkeys(UNITS, ("disabled", "inactive"))
         off["matrix-baremetal-certificates.service"] = ("static", "inactive")
         off["matrix-baremetal-backup.service"] = ("static", "inactive")
+        off["matrix-baremetal-doctor.service"] = ("static", "inactive")
         assert states(installed) == off
         assert installed.run("systemctl preset-all --preset-mode=enable-only 2>&1").returncode == 0
         assert states(installed) == off
@@ -161,6 +164,7 @@ class TestInstalled:
         assert exposure(installed, "matrix-synapse.service") <= 1.2
         assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-backup.service") <= 2.0
+        assert exposure(installed, "matrix-baremetal-doctor.service") <= 2.5
 
     def test_the_hook_is_for_our_certificates_alone(self, installed: Guest) -> None:
         # Where the command has run there is its lock's file.

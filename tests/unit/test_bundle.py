@@ -14,7 +14,7 @@ import pytest
 from matrix_baremetal import bundle, session
 from matrix_baremetal.commands import doctor, doctor_bundle
 from matrix_baremetal.doctor import examine
-from tests.check_cases import a_machine
+from tests.check_breaks import a_machine
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 
 PLANTED = (

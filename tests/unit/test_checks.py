@@ -12,7 +12,8 @@ import pytest
 
 from matrix_baremetal.checks.check import Check, documented
 from matrix_baremetal.commands import doctor as command
-from tests.check_cases import CASES, HOME, HOST, KEY, Case, a_machine, found, record
+from tests.check_breaks import HOME, HOST, KEY, Case, a_machine, found, record
+from tests.check_cases import CASES
 from tests.fake_web import OWN
 from tests.fakes import MINIMAL, Machine, a_session
 

@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal import session
-from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks import explanations
+from matrix_baremetal.checks.check import Check, documented
 from matrix_baremetal.commands import doctor as command
 from matrix_baremetal.commands import install
 from matrix_baremetal.doctor import Unknown, chosen, examine
@@ -20,7 +21,7 @@ from matrix_baremetal.errors import ConfigError, Error, Problem
 from matrix_baremetal.findings import Finding, State, counted
 from matrix_baremetal.findings_page import page
 from matrix_baremetal.host import Host
-from tests.check_cases import a_machine
+from tests.check_breaks import a_machine
 from tests.check_list import FILE, text
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 
@@ -188,7 +189,7 @@ def test_every_state_is_counted() -> None:
 
 def words(machine: Machine, **more: object) -> Namespace:
     given: dict[str, object] = {"root": str(machine.root), "config": None, "json": False, "verbose": False}
-    return Namespace(**(given | {"quiet": False, "list": False, "bundle": False, "ids": []} | more))
+    return Namespace(**(given | {"quiet": False, "list": False, "bundle": False, "explain": False, "ids": []} | more))
 
 
 def test_a_config_that_can_not_be_read_is_a_fault_beside_what_runs(tmp_path: Path, capsys: Captured) -> None:
@@ -258,3 +259,21 @@ def test_the_list_of_checks_in_the_documentation_is_that_of_the_code() -> None:
     if not FILE.exists():
         pytest.skip("this is no clone")
     assert FILE.read_text() == text(), "run: .venv/bin/python -m tests.check_list"
+
+
+def test_every_check_is_explained_and_nothing_else() -> None:
+    kinds = [kind for kind in Check.kinds if kind.__module__.startswith("matrix_baremetal.")]
+    assert {documented(kind) for kind in kinds} == set(explanations.read())
+    assert all(text.endswith(".") for texts in explanations.read().values() for text in texts)
+
+
+def test_what_a_check_means_is_said_once_for_its_kind(tmp_path: Path, capsys: Captured) -> None:
+    checks = chosen(command.of(a_session(a_machine(tmp_path))), ["dns.a"])
+    assert len(checks) == 2
+    assert command.explained(checks, json=False) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[:2] == ["dns.FAMILY.NAME", "  Asks whether a name's addresses (A, AAAA) are those of this machine."]
+    assert lines[3].startswith("  To do: Correct the record")
+    assert len(lines) == 4
+    command.explained(checks, json=True)
+    assert set(json.loads(capsys.readouterr().out)["checks"][0]) == {"id", "asks", "means", "do"}

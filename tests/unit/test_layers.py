@@ -31,7 +31,7 @@ LAYERS = (
     ("templates", "site", "needs", "facts", "data"),
     ("converge", "manifest"),
     ("resources",),
-    ("lock", "patience", "encryption", "backup_log"),
+    ("lock", "patience", "encryption", "backup_log", "growth", "watch"),
     ("host",),
     ("net", "shell", "signals"),
     ("web", "nameservers", "kernel", "sockets", "federation", "findings"),
