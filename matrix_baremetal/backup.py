@@ -16,8 +16,9 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, BinaryIO
 
-from matrix_baremetal import __version__, backup_log, components, encryption
+from matrix_baremetal import __version__, backup_log, components, encryption, federation
 from matrix_baremetal.archive import Reader, Writer
+from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.data import Data, Tree
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host, said_of
@@ -100,9 +101,18 @@ def written(now: Session, part: str, data: Data, made: int, transfer: Transfer) 
             "stores": rows,
             "trees": {name: tree.path for name, tree in data.trees.items()},
             "links": links,
+            "key": signing_key(host),
         }
         writer.finish(about)
     return about
+
+
+def signing_key(host: Host) -> str:
+    """Which key the server signs with: its id and its public half. Nothing where there is none."""
+    try:
+        return " ".join(federation.public_key(host.text(CREDENTIALS["signing_key"]) or ""))
+    except federation.Unsound:
+        return ""
 
 
 def streamed(

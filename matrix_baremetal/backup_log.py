@@ -12,7 +12,9 @@ PATH = "/var/lib/matrix-baremetal/backup.json"
 
 
 def read(host: Host) -> dict[str, Any]:
-    """`last`, the last that is whole, and `failed`, why a later one was not made; either may be missing."""
+    """`last`, the last that is whole, `failed`, why a later one was not made, and `drill`, how the last
+    drill went; each may be missing.
+    """
     try:
         found = json.loads(host.text(PATH) or "{}")
         return dict(found) if isinstance(found, dict) else {}
@@ -22,11 +24,20 @@ def read(host: Host) -> dict[str, Any]:
 
 def succeeded(host: Host, row: dict[str, Any]) -> None:
     """One is whole."""
-    host.write(PATH, json.dumps({"last": row}, indent=1) + "\n", 0o600)
+    kept = {name: each for name, each in read(host).items() if name != "failed"}
+    write(host, {**kept, "last": row})
 
 
 def failed(host: Host, why: str) -> None:
     """One could not be made, or not be taken elsewhere."""
-    host.write(
-        PATH, json.dumps({**read(host), "failed": {"at": int(time.time()), "why": why}}, indent=1) + "\n", 0o600
-    )
+    write(host, {**read(host), "failed": {"at": int(time.time()), "why": why}})
+
+
+def drilled(host: Host, path: str, outcome: dict[str, Any]) -> None:
+    """One was loaded and counted, or, with `failed` in the outcome, could not be."""
+    write(host, {**read(host), "drill": {"at": int(time.time()), "path": path, **outcome}})
+
+
+def write(host: Host, note: dict[str, Any]) -> None:
+    """Put the note in place."""
+    host.write(PATH, json.dumps(note, indent=1) + "\n", 0o600)

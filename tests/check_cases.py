@@ -186,6 +186,10 @@ CASES = (
     Case("backup.age", lambda m: backed_up(m, 75), "the last backup is 3 days old", "warn"),
     Case("backup.age", lambda m: backed_up(m, failed={"at": 1, "why": "no room"}), "failed: no room", "warn"),
     Case("backup.age", lambda m: m.at("/var/lib/matrix-baremetal/backup.json").unlink(), "no backup yet", "warn"),
+    Case("backup.drill", lambda m: backed_up(m, drill={"at": 1, "path": "/x"}), "last drill was", "info"),
+    Case(
+        "backup.drill", lambda m: backed_up(m, drill={"at": 1, "path": "/x", "failed": "no"}), "drill failed", "warn"
+    ),
     Case(f"tls.{HOME}:443", stale, "serves another certificate than the one on the disk"),
     Case(f"tls.{HOME}:443", web(f"https://{HOME}/", untrusted="unable to get local issuer"), "nobody trusts"),
     Case(f"tls.{HOME}:443", web(f"https://{HOME}/", certificate=b"", fault="no TLS"), "speaks no TLS"),

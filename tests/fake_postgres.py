@@ -45,6 +45,7 @@ SOUND = {
     database.UPDATES: [],
     database.DESTINATIONS: [["3", "0"]],
     growth.TABLES: [["event_json", str(40 << 20)], ["state_groups_state", str(30 << 20)]],
+    store.NUMBERS: [["2", "5"]],
     quoted(tally.COUNT): [["2", "5", "3", "0", str(9 << 20), str(4 << 20)]],
 }
 

@@ -15,6 +15,11 @@ DAY = 86400
 LATE, LONG = 2, 30
 CONFIG = "/etc/matrix-baremetal/config.yaml"
 CREATE = "matrix-baremetal backup create"
+# Days.
+SELDOM = 90
+DRILL = "matrix-baremetal backup verify --drill"
+# As old as the server.
+KEY = "/var/lib/matrix-synapse/signing.key"
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,28 @@ class Age(Check):
         return self.fine(message, last["path"])
 
 
-def age(moment: int) -> str:
+@dataclass(frozen=True)
+class Drill(Check):
+    """Whether a backup was loaded lately, to see that a server would come of it."""
+
+    form = "backup.drill"
+    asks = "a backup was loaded and counted within three months, and the last time went well"
+
+    encrypted: bool
+
+    def look(self, host: Host) -> Finding:
+        seen, command = backup_log.read(host).get("drill"), DRILL + (" --identity KEYFILE" if self.encrypted else "")
+        if seen and seen.get("failed"):
+            return self.warned(f"the last drill failed: {seen['failed']}", str(seen["path"]), next=command)
+        node = host.node(KEY)
+        since = seen["at"] if seen else node.changed if node else time.time()
+        if time.time() - since < SELDOM * DAY:
+            return self.fine(f"the last drill was {age(since)} ago" if seen else "it is early for a drill")
+        when = f"the last drill was {age(since)} ago" if seen else "there was no drill yet"
+        return self.told(f"{when}: that a backup can be loaded is not known", next=command)
+
+
+def age(moment: float) -> str:
     """How long ago something was, in words."""
     hours = max(int(time.time() - moment), 0) // 3600
     if hours >= 48:

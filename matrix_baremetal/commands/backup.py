@@ -8,11 +8,13 @@ from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
-from matrix_baremetal import backup, backup_log, report, session
+from matrix_baremetal import backup, backup_log, drill, report, session
 from matrix_baremetal.backup import Backup
+from matrix_baremetal.drill import Drilled
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
+from matrix_baremetal.restore import Held
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import Failed
 from matrix_baremetal.transfer import Transfer, amount
@@ -123,6 +125,8 @@ def sealed(each: Backup) -> str:
 def verify(args: Namespace) -> int:
     """Read one whole; what it holds."""
     host = Host(Path(args.root))
+    if args.drill:
+        return drilled(host, args)
     path = os.path.abspath(args.file) if args.file else newest(args)
     manifest = backup.look(host, path, args.identity, Transfer(quiet=args.quiet or args.json), f"read {path}")
     rows = {key: manifest[key] for key in ("server_name", "made", "release", "id")}
@@ -141,3 +145,39 @@ def newest(args: Namespace) -> str:
     if not found:
         raise Error(f"there is no backup in {where(now)[0]}", hint="matrix-baremetal backup create")
     return found[0].path
+
+
+def drilled(host: Host, args: Namespace) -> int:
+    """Load one beside what runs, count, and take it away again; how it went is noted for `doctor`."""
+    if not host.live or not host.superuser:
+        raise Error("a drill is for a machine that runs, by root", hint="sudo matrix-baremetal backup verify --drill")
+    with locked(host, "backup verify --drill"):
+        now = session.begin(args.root, args.config)
+        path = os.path.abspath(args.file) if args.file else newest(args)
+        try:
+            held, done = drill_of(now, path, args)
+        except Error as error:
+            backup_log.drilled(host, path, {"failed": error.message})
+            raise
+        backup_log.drilled(host, path, done.row)
+    manifest = held.manifest
+    if args.json:
+        rows = {key: manifest[key] for key in ("server_name", "made", "release", "id")}
+        more = {"stores": manifest["stores"], "media": "media" in manifest["trees"], "drill": done.row}
+        report.document({"path": path, **rows, **more})
+    elif not args.quiet:
+        counts = f"{report.several('account', done.users)}, {report.several('room', done.rooms)}"
+        said = f"{manifest['server_name']} of {stamp(manifest['made'])} would come back whole"
+        print("\n" + report.wrapped(f"{said}: {counts}, {done.tables} tables, and the key {done.key}."))
+    return 0
+
+
+def drill_of(now: Session, path: str, args: Namespace) -> tuple[Held, Drilled]:
+    """The drill itself, once what it takes has been said."""
+    transfer = Transfer(quiet=args.quiet or args.json)
+    held = drill.begin(now.host, path, args.identity, transfer)
+    drill.fitting(now, held)
+    need, free = drill.space(now, held)
+    if not transfer.quiet:
+        print(report.wrapped(f"The database is loaded once more: {amount(need)} of {amount(free)} that are free."))
+    return held, drill.run(now, held, transfer)

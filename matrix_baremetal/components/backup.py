@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from matrix_baremetal import encryption
-from matrix_baremetal.checks.backup import Age
+from matrix_baremetal.checks.backup import Age, Drill
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.machine import Disk
 from matrix_baremetal.components.component import STATE, Component, service_reads
@@ -43,6 +43,7 @@ class Backup(Component):
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         yield Age(self.config.backup.schedule == "daily")
+        yield Drill(bool(self.config.backup.encrypt_to))
         if not self._inside:
             yield Disk("backups", self.config.backup.directory)
 

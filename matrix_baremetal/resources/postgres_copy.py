@@ -7,13 +7,13 @@ itself may.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
-from matrix_baremetal.resources.postgres import MARK_DATABASE, OURS, Database, program, query
-from matrix_baremetal.resources.store import VERSION, Copy
+from matrix_baremetal.resources.postgres import MARK_DATABASE, OURS, SEPARATOR, Database, program, query
+from matrix_baremetal.resources.store import NUMBERS, VERSION, Copy
 
 # One-time keys are handed out once each: clients of a server that went back in time would get used ones, and could
 # not read messages (Synapse's docs/usage/administration/backups.md).
@@ -26,11 +26,16 @@ class PostgresCopy(Copy):
 
     database: str
     port: int
+    purpose: str = "restored"
 
     @property
     def second(self) -> str:
         """The database that is loaded."""
-        return f"{self.database}-restored"
+        return f"{self.database}-{self.purpose}"
+
+    @property
+    def scratch(self) -> Copy:
+        return replace(self, purpose="drill")
 
     def dump(self, host: Host) -> tuple[str, ...]:
         # Not compressed: the archive is, as a whole and better.
@@ -44,13 +49,23 @@ class PostgresCopy(Copy):
         return (*as_user(self.database), program(host, name), "--no-password", f"--port={self.port}", *words)
 
     def begin(self, host: Host) -> tuple[str, ...]:
-        rows = query(host, self.port, FIND, name=self.second)
-        if rows and (rows[0][0].startswith(OURS) or rows[0] == ["", self.database]):
-            query(host, self.port, DROP, name=self.second)
+        self.discard(host)
         resource = Database(self.second, owner=self.database, port=self.port)
         resource.make(host, resource.find(host))
         words = ("--no-owner", "--no-acl", "--exit-on-error", f"--dbname={self.second}")
         return self._run(host, "pg_restore", *words)
+
+    def discard(self, host: Host) -> None:
+        rows = query(host, self.port, FIND, name=self.second)
+        if rows and (rows[0][0].startswith(OURS) or rows[0] == ["", self.database]):
+            query(host, self.port, DROP, name=self.second)
+
+    def numbers(self, host: Host) -> dict[str, int]:
+        # Not as the superuser: in an archive that somebody made, a table may be a view that does things.
+        words = ("-XAtqw", "-F", SEPARATOR, "-U", self.database, "-d", self.second, "-p", str(self.port))
+        psql = (*as_user(self.database), program(host, "psql"), *words)
+        users, rooms = host.run(*psql, input=NUMBERS, timeout=600).out.strip().split(SEPARATOR)
+        return {"users": int(users), "rooms": int(rooms)}
 
     def finish(self, host: Host, mark: str, expected: Mapping[str, str]) -> None:
         found = counted(host, self.port, self.second)
@@ -59,7 +74,8 @@ class PostgresCopy(Copy):
                 f"the database that was loaded has {found}, and the backup says {dict(expected)}",
                 hint="run the same command again; the old database is untouched",
             )
-        query(host, self.port, MARK_DATABASE, name=self.second, comment=f"{OURS} from {mark}")
+        if mark:
+            query(host, self.port, MARK_DATABASE, name=self.second, comment=f"{OURS} from {mark}")
 
     def ready(self, host: Host, mark: str) -> bool:
         return query(host, self.port, FIND, name=self.second)[:1] == [[f"{OURS} from {mark}", self.database]]

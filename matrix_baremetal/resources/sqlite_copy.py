@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.postgres_copy import WITHOUT
-from matrix_baremetal.resources.store import Copy
+from matrix_baremetal.resources.store import NUMBERS, Copy
 
 JOURNALS = ("", "-wal", "-shm", "-journal")
 
@@ -24,6 +24,16 @@ class SqliteCopy(Copy):
 
     path: str
     user: str
+    purpose: str = "restored"
+
+    @property
+    def second(self) -> str:
+        """The file that is loaded."""
+        return f"{self.path}.{self.purpose}"
+
+    @property
+    def scratch(self) -> Copy:
+        return replace(self, purpose="drill")
 
     def _run(self, host: Host, script: str, *words: str) -> tuple[str, ...]:
         return (*as_user(self.user), "/usr/bin/python3", "-I", "-c", script, str(host.path(self.path)), *words)
@@ -36,19 +46,32 @@ class SqliteCopy(Copy):
         return place.stat().st_size if place.exists() else 0
 
     def begin(self, host: Host) -> tuple[str, ...]:
-        for name in host.names(self.path.rpartition("/")[0]):
-            if name.startswith(f"{self.path.rpartition('/')[2]}.restored"):
-                host.remove(f"{self.path.rpartition('/')[0]}/{name}")
-        return self._run(host, LOAD)
+        self.discard(host)
+        return self._run(host, LOAD, self.purpose)
+
+    def discard(self, host: Host) -> None:
+        directory, _, name = self.second.rpartition("/")
+        for each in host.names(directory):
+            if each.startswith(name):
+                host.remove(f"{directory}/{each}")
+
+    def numbers(self, host: Host) -> dict[str, int]:
+        words = (*as_user(self.user), "/usr/bin/python3", "-I", "-c", ASK, str(host.path(self.second)), NUMBERS)
+        result = host.run(*words, ok=range(256), timeout=600)
+        if result.status:
+            raise Error(f"SQLite can't read {self.second}: {result.last_words}", hint=f"ls -l {self.second}")
+        users, rooms = json.loads(result.out)
+        return {"users": int(users), "rooms": int(rooms)}
 
     def finish(self, host: Host, mark: str, expected: Mapping[str, str]) -> None:
-        found = self._counted(host, f"{self.path}.restored")
+        found = self._counted(host, self.second)
         if found != expected:
             raise Error(
                 f"the database that was loaded has {found}, and the backup says {dict(expected)}",
                 hint="run the same command again; the old database is untouched",
             )
-        host.rename(f"{self.path}.restored", f"{self.path}.restored-{mark}")
+        if mark:
+            host.rename(self.second, f"{self.second}-{mark}")
 
     def ready(self, host: Host, mark: str) -> bool:
         return host.node(f"{self.path}.restored-{mark}") is not None
@@ -121,7 +144,7 @@ finally:
 LOAD = """\
 import os, shutil, sys
 try:
-    with open(os.open(sys.argv[1] + ".restored", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+    with open(os.open(f"{sys.argv[1]}.{sys.argv[2]}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
         shutil.copyfileobj(sys.stdin.buffer, file, 1 << 20)
         file.flush()
         os.fsync(file.fileno())
@@ -137,10 +160,19 @@ try:
         [version] = base.execute("SELECT max(version) FROM schema_version").fetchone()
         [tables] = base.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
         if version is not None:
-            if sys.argv[1].endswith(".restored") and base.execute("PRAGMA integrity_check").fetchone() != ("ok",):
+            second = sys.argv[1].endswith((".restored", ".drill"))
+            if second and base.execute("PRAGMA integrity_check").fetchone() != ("ok",):
                 sys.exit("its pages are damaged")
             found = {"schema": str(version), "tables": str(tables)}
     print(json.dumps(found))
+except sqlite3.Error as error:
+    sys.exit(str(error))
+"""
+ASK = """\
+import json, pathlib, sqlite3, sys
+try:
+    base = sqlite3.connect(pathlib.Path(sys.argv[1]).as_uri() + "?mode=ro", uri=True, timeout=30)
+    print(json.dumps(base.execute(sys.argv[2]).fetchone()))
 except sqlite3.Error as error:
     sys.exit(str(error))
 """

@@ -99,7 +99,10 @@ class Copy(ABC):
 
     @abstractmethod
     def finish(self, host: Host, mark: str, expected: Mapping[str, str]) -> None:
-        """Hold that the second store has what was `counted`, and mark it as whole. Raises `Error`."""
+        """Hold that the second store has what was `counted`, and mark it as whole where there is a `mark`.
+
+        Raises `Error`.
+        """
 
     @abstractmethod
     def ready(self, host: Host, mark: str) -> bool:
@@ -125,5 +128,19 @@ class Copy(ABC):
     def counted(self, host: Host) -> dict[str, str]:
         """What has to be the same in a copy: the schema's version."""
 
+    @property
+    @abstractmethod
+    def scratch(self) -> Copy:
+        """The same with another second store, for a drill: it never takes the place of the first."""
+
+    @abstractmethod
+    def numbers(self, host: Host) -> dict[str, int]:
+        """How many users and rooms the second store has, asked as somebody who can do no more than its server."""
+
+    @abstractmethod
+    def discard(self, host: Host) -> None:
+        """Take the second store away, and what a kill left of one; nothing where there is none."""
+
 
 VERSION = """SELECT 1 FROM schema_version LIMIT 1;"""
+NUMBERS = """SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM rooms);"""

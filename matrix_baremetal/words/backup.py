@@ -8,6 +8,7 @@ EXAMPLE = """\
   matrix-baremetal backup create
   matrix-baremetal backup create --to /mnt/usb --no-media
   matrix-baremetal backup list
+  matrix-baremetal backup verify --drill
   matrix-baremetal backup verify /mnt/usb/example.org-20260101T030000Z.tar.zst"""
 RESTORE = """\
   matrix-baremetal restore example.org-20260101T030000Z.tar.zst
@@ -27,6 +28,8 @@ def add(commands: Commands) -> None:
     command(ways, "list", "the backups that there are", "  matrix-baremetal backup list --json")
     words = command(ways, "verify", "read a backup from its first byte to its last", EXAMPLE)
     words.add_argument("file", metavar="FILE", nargs="?", help="default: the newest one")
+    help = "load its database beside the one that runs, count, and take it away again"
+    words.add_argument("--drill", action="store_true", help=help)
     identity(words)
     words = command(commands, "restore", "make this machine the server that a backup holds", RESTORE)
     words.add_argument("file", metavar="FILE")

@@ -103,6 +103,26 @@ def moving(lab: Lab, snapshots: Snapshots) -> Iterator[Moving]:
         lab.down(f"st-{debian}")
 
 
+@pytest.mark.sampled(13)
+def test_a_drill_loads_the_newest_backup_and_leaves_nothing(site: Site) -> None:
+    site.mb("backup", "create", "--no-media")
+    before, started = databases(site), site.runs()
+    shown = json.loads(site.mb("backup", "verify", "--drill", "--json").stdout)
+    assert (shown["drill"]["users"], shown["drill"]["schema"]) == (
+        2,
+        shown["stores"]["database"]["counted"]["schema"],
+    )
+    assert shown["drill"]["key"] == f"ed25519:{site.guest.read('/var/lib/matrix-synapse/signing.key').split()[1]}"
+    assert databases(site) == before
+    loads = "runuser -u postgres -- psql -XAtqd postgres -c 'SELECT datname FROM pg_database' | grep -q drill"
+    drill = "matrix-baremetal backup verify --drill > /dev/null 2>&1 & drill=$!"
+    site.guest.run(f"{drill}; until {loads}; do sleep 0.05; done; kill -KILL $drill; wait", check=False)
+    assert set(databases(site)) - set(before) <= {"matrix-synapse-drill"}
+    assert "would come back whole" in site.mb("backup", "verify", "--drill").stdout
+    assert (databases(site), site.runs()) == (before, started)
+    assert site.status()["backup"]["drill"]["rooms"] == shown["drill"]["rooms"]
+
+
 @pytest.mark.long
 def test_a_backup_of_one_machine_is_the_same_server_on_another(moving: Moving) -> None:
     said = moving.backup()

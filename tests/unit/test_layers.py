@@ -22,6 +22,7 @@ LAYERS = (
     ("cli",),
     ("words", "commands"),
     ("findings_page",),
+    ("drill",),
     ("restore", "uninstall"),
     ("backup",),
     ("report", "transfer", "status", "doctor", "preflight", "session", "image", "bundle"),

@@ -127,6 +127,7 @@ INHERITED |= {"digest", "wanted", "needs", "resources", "reads", "undoable", "er
 # Those of a store.
 INHERITED |= {"settings", "rows", "tables", "clear", "size", "version", "obstacles", "trouble", "copy", "purge"}
 INHERITED |= {"dump", "needed", "begin", "finish", "ready", "take", "taken", "forget", "kept", "counted", "data"}
+INHERITED |= {"scratch", "numbers", "discard"}
 # Those of io.RawIOBase.
 INHERITED |= {"readable", "readinto"}
 
