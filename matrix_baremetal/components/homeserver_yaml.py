@@ -59,6 +59,9 @@ def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
         "log_config": "/etc/matrix-synapse/log.yaml",
         "media_store_path": "/var/lib/matrix-synapse/media",
         "max_upload_size": "50M",
+        # What other servers have and can be had again, and what nobody here can see any more, is not kept for good.
+        "media_retention": {"remote_media_lifetime": "90d"},
+        "forgotten_room_retention_period": "28d",
         "enable_registration": False,
         "allow_guest_access": False,
         "trusted_key_servers": [{"server_name": "matrix.org"}],

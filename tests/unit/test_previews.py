@@ -1,4 +1,4 @@
-"""Previews of links: what Synapse is told where an operator asks for them and says no more."""
+"""What Synapse is told where an operator says no more: previews of links, and what is kept of others."""
 
 from __future__ import annotations
 
@@ -28,3 +28,11 @@ def test_previews_of_links_never_lead_into_private_networks_unless_the_operator_
     ] == ["10.0.0.0/8"]
     for text in (MINIMAL, f"{MINIMAL}synapse: {{settings: {{url_preview_enabled: false}}}}\n"):
         assert "url_preview_ip_range_blacklist" not in homeserver(a_site(text))
+
+
+def test_what_others_have_is_not_kept_for_good_unless_the_operator_says_so() -> None:
+    ours = homeserver(a_site(MINIMAL))
+    assert ours["media_retention"] == {"remote_media_lifetime": "90d"}
+    assert ours["forgotten_room_retention_period"] == "28d"
+    own = homeserver(a_site(f"{MINIMAL}synapse: {{settings: {{media_retention: null}}}}\n"))
+    assert (own["media_retention"], own["forgotten_room_retention_period"]) == (None, "28d")
