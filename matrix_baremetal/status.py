@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from matrix_baremetal import backup_log, components
-from matrix_baremetal.checks import firstboot
+from matrix_baremetal.checks import declared, firstboot
 from matrix_baremetal.checks.certificates import Held
+from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.declared import Current, Runs
 from matrix_baremetal.checks.homeserver import READY, Ready
 from matrix_baremetal.checks.machine import memory as meminfo
@@ -18,7 +19,7 @@ from matrix_baremetal.doctor import examine
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.preflight import dns_credentials
-from matrix_baremetal.resources import tally
+from matrix_baremetal.resources import services, tally
 from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.resources.systemd import shown_of_each
@@ -51,9 +52,12 @@ def read(now: Session) -> Status:
     if not now.host.live:
         raise Error("status looks at a machine that runs, and --root names a folder", hint="matrix-baremetal plan")
     names = tuple(dict.fromkeys(r.unit for r in now.resources if isinstance(r, Service)))
-    units = [unit(name, rows) for name, rows in shown_of_each(now.host, names, *PROPERTIES).items()]
-    glanced = [check for check in components.checks(now.site) if isinstance(check, GLANCED)]
-    certificates = [check.row(now.host) for check in glanced if isinstance(check, Held)]
+    asked = shown_of_each(now.host, names, *PROPERTIES)
+    units = [unit(name, rows) for name, rows in asked.items()]
+    glanced = [
+        prepared(check, now.host, asked) for check in components.checks(now.site) if isinstance(check, GLANCED)
+    ]
+    certificates = [check.seen or {} for check in glanced if isinstance(check, Held)]
     found = examine(glanced, now.host)
     ready = any(finding.id == READY and finding.state == "pass" for finding in found)
     failed = [finding for finding in found if finding.state == "fail"]
@@ -88,7 +92,15 @@ def fault(what: str, command: str) -> dict[str, str]:
     return {"fault": what, "next": command}
 
 
-PROPERTIES = ("ActiveState", "MemoryCurrent", "ActiveEnterTimestampMonotonic")
+def prepared(check: Check, host: Host, asked: dict[str, dict[str, str]]) -> Check:
+    """A check that knows already what the page shows as well: each program that is started takes its time."""
+    if isinstance(check, Runs | Current):
+        return replace(check, seen=asked.get(check.name))
+    return replace(check, seen=check.row(host)) if isinstance(check, Held) else check
+
+
+# Of a unit, for the page and for its checks.
+PROPERTIES = tuple(dict.fromkeys(("MemoryCurrent", *declared.PROPERTIES, *services.PROPERTIES)))
 
 
 def unit(name: str, rows: dict[str, str]) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -43,6 +43,7 @@ class Held(Check):
     source: Source
     pair: KeyPair | None = None
     elsewhere: Documents | None = None
+    seen: dict[str, Any] | None = field(default=None, compare=False, repr=False)
 
     def row(self, host: Host) -> dict[str, Any]:
         """Its state, as `status --json` says it, the days it has left of its life, and why another is awaited."""
@@ -78,7 +79,7 @@ class Held(Check):
         return "; ".join(message for message, _ in wrong) or f"{self.pair.certificate} is not served yet"
 
     def look(self, host: Host) -> Finding:
-        row = self.row(host)
+        row = self.seen or self.row(host)
         state, days, life = row["state"], row["days"], row["life"]
         what = f"the certificate of {self.domain} is {state}"
         left = f"{days} of its {life} days are left"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short, shown
@@ -16,8 +16,11 @@ from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.needs import Document, Needs, Port, Proxy
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.services import PROPERTIES as SERVICE
 from matrix_baremetal.resources.services import STARTS, Service, files
 
+# What systemd knows of a unit by property, where somebody has asked for all units at once.
+Seen = Mapping[str, str]
 PROPERTIES = ("LoadState", "ActiveState", "SubState", "UnitFileState", "NRestarts", "ActiveEnterTimestampMonotonic")
 # Restarts by systemd itself, within so many seconds: more than that is a loop.
 MANY, LATELY = 3, 900
@@ -54,6 +57,7 @@ class Runs(Check):
     asks = "a unit runs, starts at boot, and is in no loop of restarts"
 
     name: str
+    seen: Seen | None = field(default=None, compare=False, repr=False)
 
     @property
     def unit(self) -> str:
@@ -61,7 +65,7 @@ class Runs(Check):
         return short(self.name)
 
     def look(self, host: Host) -> Finding:
-        rows = shown(host, self.name, *PROPERTIES)
+        rows = self.seen or shown(host, self.name, *PROPERTIES)
         state, journal = rows["ActiveState"] or "unknown", f"journalctl -u {self.unit}"
         if rows.get("LoadState") == "not-found":
             return self.failed(f"{self.name} is not on this machine", next="matrix-baremetal apply")
@@ -89,6 +93,7 @@ class Current(Check):
 
     name: str
     services: tuple[Service, ...] = field(default=(), repr=False)
+    seen: Seen | None = field(default=None, compare=False, repr=False)
 
     @property
     def unit(self) -> str:
@@ -100,12 +105,13 @@ class Current(Check):
         return (f"units.{self.unit}",)
 
     def look(self, host: Host) -> Finding:
-        if any((found := service.find(host)) is not None and found.stale for service in self.services):
+        rows = self.seen or shown(host, self.name, *SERVICE)
+        if any((found := service.found(host, rows)) is not None and found.stale for service in self.services):
             return self.failed(f"{self.name} has not taken up what it reads", next="matrix-baremetal apply")
         return self.fine(f"{self.name} has taken up what it reads")
 
 
-def uptime(rows: dict[str, str]) -> float:
+def uptime(rows: Seen) -> float:
     """Seconds since a unit became active."""
     return time.clock_gettime(time.CLOCK_MONOTONIC) - int(rows.get("ActiveEnterTimestampMonotonic") or 0) / 1e6
 

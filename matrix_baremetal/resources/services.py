@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
@@ -62,7 +63,10 @@ class Service(Reader):
     def find(self, host: Host) -> Self | None:
         if not host.live:
             return None
-        seen = shown(host, self.unit, *PROPERTIES)
+        return self.found(host, shown(host, self.unit, *PROPERTIES))
+
+    def found(self, host: Host, seen: Mapping[str, str]) -> Self | None:
+        """The same, where systemd has been asked for these properties already."""
         if seen["LoadState"] == "not-found":
             return None
         active = seen["ActiveState"] in ("active", "reloading", "activating")
@@ -79,7 +83,7 @@ class Service(Reader):
     def staled(self) -> Self:
         return replace(self, stale=True)
 
-    def _stale(self, host: Host, seen: dict[str, str]) -> bool:
+    def _stale(self, host: Host, seen: Mapping[str, str]) -> bool:
         invocation, _, digest = (host.text(self.stamp) or "").strip().partition(" ")
         if invocation == seen["InvocationID"]:
             return digest != content(host, self.reads)
