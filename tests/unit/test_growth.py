@@ -82,3 +82,14 @@ def test_a_disk_that_fills_up_slowly_or_not_at_all_is_fine(host: FakeHost) -> No
     assert finding.state == "pass"
     assert "and is full in" in finding.message
     assert finding.evidence[0].startswith("database: 1024 MB a day")
+
+
+def test_one_disk_is_warned_of_once_and_another_for_itself(host: FakeHost) -> None:
+    media = "/var/lib/matrix-synapse/media"
+    host.machine.spares["/"] = host.machine.spare
+    for day in range(10):
+        growth.remember(host, Sample(day * DAY, {"/": day * 9 * GIB, media: day * 9 * GIB}, {}))
+    host.machine.spares[media] = 20 * GIB
+    assert [Forecast("x", path).look(host).state for path in ("/", media)] == ["warn", "warn"]
+    del host.machine.spares[media], host.machine.spares["/"]
+    assert [Forecast("x", path).look(host).state for path in ("/", media)] == ["warn", "pass"]
