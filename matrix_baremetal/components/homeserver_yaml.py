@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from matrix_baremetal.components.component import SECRETS
@@ -22,6 +23,16 @@ CREDENTIALS = {
     name: f"{SECRETS}/{name}" for name in ("registration_shared_secret", "macaroon_secret_key", "form_secret")
 }
 CREDENTIALS["signing_key"] = "/var/lib/matrix-synapse/signing.key"
+# What each is for, and what another one would end (Synapse's config manual; its util/macaroons.py); None: all.
+SECRET_USES: Mapping[str, tuple[str, str | None]] = {
+    "registration_shared_secret": ("lets root make accounts", "nothing"),
+    "macaroon_secret_key": (
+        "signs what Synapse hands out for a while",
+        "guests' logins, logins by single sign-on that are under way, and links in mails that were sent",
+    ),
+    "form_secret": ("signs links to pages of consent", "links that were sent and not followed yet"),
+    "signing_key": ("shows other servers who this is", None),
+}
 USER = "matrix-synapse"
 LOADED = "/run/credentials/matrix-synapse.service"
 # Bytes of memory below which one busy room of the public network can take all of it. A room is refused by its

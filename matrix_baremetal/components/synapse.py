@@ -13,7 +13,14 @@ from matrix_baremetal.checks.growth import Forecast
 from matrix_baremetal.checks.machine import Disk, Inodes
 from matrix_baremetal.checks.pressure import Pressure
 from matrix_baremetal.components.component import DATA, SECRETS, Component, service_reads
-from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, USER, homeserver_yaml, log_yaml, upload_size
+from matrix_baremetal.components.homeserver_yaml import (
+    CREDENTIALS,
+    SECRET_USES,
+    USER,
+    homeserver_yaml,
+    log_yaml,
+    upload_size,
+)
 from matrix_baremetal.config import Config
 from matrix_baremetal.data import Data, Tree
 from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
@@ -107,7 +114,8 @@ class Synapse(Component):
     def _secrets(self) -> Iterator[Resource]:
         for name, path in CREDENTIALS.items():
             invent = signing_key if name == "signing_key" else random_text
-            yield Secret(path, witness=f"{ETC}/homeserver.yaml", invent=invent)
+            use, breaks = SECRET_USES[name]
+            yield Secret(path, witness=f"{ETC}/homeserver.yaml", invent=invent, use=use, breaks=breaks)
 
     def _program(self) -> Iterator[Resource]:
         yield from ahead(self.site.versions, self.site.facts.python, self.site.wheelhouse)

@@ -180,6 +180,9 @@ class Secret(Resource):
 
     `invent` makes the text. It is never undone, and never made anew once `witness` is there, a file that came after
     it: a lost secret is a lost login, a lost signing key a lost server, and a backup may still have it.
+
+    `use` says what it is for, `breaks` what another one would end: a sentence's rest, for a person who has to decide;
+    None where none may ever take its place.
     """
 
     path: str
@@ -188,6 +191,8 @@ class Secret(Resource):
     group: str = "root"
     witness: str = field(default="", compare=False)
     invent: Callable[[], str] = field(default=random_text, compare=False, repr=False)
+    use: str = field(default="", compare=False)
+    breaks: str | None = field(default=None, compare=False)
 
     def find(self, host: Host) -> Self | None:
         node = host.node(self.path)
@@ -207,3 +212,7 @@ class Secret(Resource):
         else:
             host.own(self.path, self.owner, self.group)
             host.path(self.path).chmod(self.mode)
+
+    def renew(self, host: Host) -> None:
+        """Put another one in its place: the services that read it are stale then."""
+        host.write(self.path, self.invent(), self.mode, self.owner, self.group)

@@ -155,3 +155,21 @@ def test_fifty_people_are_imported(site: Site) -> None:
     assert "belongs to @pupil3:" in site.mb("user", "import", "/root/zoe.csv", status=2).stderr
     left(site)
     invariants.findings(site)
+
+
+@pytest.mark.sampled(12)
+def test_a_new_secret_takes_the_place_of_one_that_was_seen(site: Site) -> None:
+    alice = site.login("alice")
+    names = ("registration_shared_secret", "macaroon_secret_key", "form_secret")
+    before = {name: site.guest.read(f"{SECRETS}/{name}") for name in names}
+    for name in names:
+        assert "nobody is here to say" in site.mb("secrets", "rotate", name, status=2).stderr
+        done = site.mb("secrets", "rotate", name, "--yes")
+        assert "restart matrix-synapse.service" in done.stdout
+        assert site.guest.read(f"{SECRETS}/{name}") not in (before[name], "", done.stdout)
+    assert "has to stay as it is" in site.mb("secrets", "rotate", "signing.key", "--yes", status=1).stderr
+    site.mb("user", "add", "carol", "--generate")
+    assert alice.ask("GET", "account/whoami")["user_id"] == alice.user, "nobody was logged out"
+    shown = site.mb("secrets", "list").stdout
+    assert not any(site.guest.read(f"{SECRETS}/{name}").strip() in shown for name in names)
+    site.mb("plan")

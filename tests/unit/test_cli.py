@@ -20,8 +20,9 @@ from matrix_baremetal.words import parser
 
 USER = ("user", *(f"user {action}" for action in ("list", "add", "show", "passwd", "admin", "deactivate", "import")))
 TOKEN = ("token", "token create", "token list", "token revoke")
+SECRETS = ("secrets", "secrets list", "secrets rotate")
 IMAGE = ("image", "image prepare", "image check")
-COMMANDS = ("init", "install", "plan", "apply", "render", "status", "doctor", *USER, *TOKEN, *IMAGE)
+COMMANDS = ("init", "install", "plan", "apply", "render", "status", "doctor", *USER, *TOKEN, *SECRETS, *IMAGE)
 SHOW = ("show", "show dns", "show well-known", "show ports", "show config-schema")
 Captured = pytest.CaptureFixture[str]
 
