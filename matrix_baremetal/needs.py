@@ -48,11 +48,20 @@ class Document:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Answer a path with a file for people's browsers, which may load nothing from elsewhere; `kind` is its type."""
+
+    path: str
+    file: str
+    kind: str
+
+
+@dataclass(frozen=True)
 class VHost:
     """What a name answers over HTTPS on a port; all that is not listed is 404."""
 
     domain: str
-    locations: tuple[Proxy | Document, ...]
+    locations: tuple[Proxy | Document | Page, ...]
     port: int = 443
 
 
@@ -92,7 +101,7 @@ class Needs:
 
     def vhosts(self) -> tuple[VHost, ...]:
         """One vhost a name and port: what several components want of the same is put together."""
-        found: dict[tuple[str, int], tuple[Proxy | Document, ...]] = {}
+        found: dict[tuple[str, int], tuple[Proxy | Document | Page, ...]] = {}
         for vhost in self.of(VHost):
             key = vhost.domain, vhost.port
             found[key] = (*found.get(key, ()), *vhost.locations)

@@ -196,6 +196,7 @@ CASES = (
     Case(f"web.redirect.{HOST}", web(f"http://{HOST}/doctor?a=%2Fb", **html()), "does not lead to https"),
     Case(f"web.acme.{HOST}", web(f"http://{HOST}/.well-known/acme*", **html(301)), "renewals will fail"),
     Case(f"web.https.{HOST}", web(f"https://{HOST}/", status=502), "does not answer"),
+    Case("web.welcome", web(f"https://{HOST}/", status=404), "does not tell people", "warn"),
     Case(f"web.headers.{HOST}", web(f"https://{HOST}/", headers={}), "lacks security headers", "warn"),
     Case(f"web.http2.{HOST}", web(f"https://{HOST}/", protocol="http/1.1"), "speaks no HTTP/2", "warn"),
     Case("web.upload", web(f"https://{HOST}/_matrix/media/v3/upload", status=413), "below the limit are refused"),

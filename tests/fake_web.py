@@ -7,7 +7,7 @@ import email.utils
 import json
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -94,6 +94,9 @@ def answer(machine: Programs, asked: Request, ahead: float) -> Response:
 
 def within(machine: Programs, asked: Request, path: str, seen: Response) -> Response:
     """What the vhost says."""
+    if path == "/" and (name := urlsplit(asked.url).hostname) and has_page(machine, name):
+        page = machine.at("/var/lib/matrix-baremetal/welcome/index.html")
+        return replace(seen, status=200, body=page.read_bytes()) if page.exists() else seen
     if path.startswith("/.well-known/matrix/"):
         file = machine.at(f"/var/lib/matrix-baremetal/well-known/{path.rpartition('/')[2]}.json")
         return said(seen, 200, file.read_text()) if file.exists() else seen
@@ -108,6 +111,13 @@ def within(machine: Programs, asked: Request, path: str, seen: Response) -> Resp
     if path == "/_matrix/federation/v1/version":
         return said(seen, 200, '{"server": {"name": "Synapse"}}')
     return said(seen, 404, '{"errcode": "M_NOT_FOUND"}')
+
+
+def has_page(machine: Programs, name: str) -> bool:
+    """Whether nginx was told to answer for / of a name."""
+    text = machine.at("/etc/nginx/sites-enabled/zz-matrix-baremetal").read_text()
+    blocks = [b for b in text.split("\nserver {") if f"server_name {name};" in b and "listen 443" in b]
+    return any("location = / {" in block for block in blocks)
 
 
 def said(seen: Response, status: int, body: str) -> Response:

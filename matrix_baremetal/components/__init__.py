@@ -16,6 +16,7 @@ from matrix_baremetal.components.registration import Registration
 from matrix_baremetal.components.sqlite import Sqlite
 from matrix_baremetal.components.synapse import Synapse
 from matrix_baremetal.components.users import Users
+from matrix_baremetal.components.welcome import Welcome
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.resource import Resource
@@ -28,6 +29,7 @@ ALL: tuple[type[Component], ...] = (
     Registration,
     Synapse,
     Delegation,
+    Welcome,
     Nginx,
     Certificates,
     Users,

@@ -64,6 +64,23 @@ def test_old_tls_is_refused(standing: Site, version: str) -> None:
         standing.get(VERSIONS, options=options)
 
 
+def test_the_page_for_people_who_are_invited(standing: Site) -> None:
+    page = standing.get("/")
+    assert (page.status, page.headers["content-type"]) == (200, "text/html; charset=utf-8")
+    assert "default-src 'none'" in page.headers["content-security-policy"]
+    assert hardened(page)
+    assert f"<code>@name:{standing.server_name}</code>" in page.text
+    kinds = {path: standing.get(path).headers["content-type"] for path in ("/style.css", "/connect.svg")}
+    assert {path: kind.partition(";")[0] for path, kind in kinds.items()} == {
+        "/style.css": "text/css",
+        "/connect.svg": "image/svg+xml",
+    }
+    assert f"account_provider={standing.server_name}<" in standing.get("/connect.svg").text
+    # Only there: the server name may be a web site of its own.
+    assert standing.get("/", standing.server_name).status == 404
+    assert [standing.get(path).status for path in ("/index.html", "/welcome/", "/connect.svg/x")] == [404, 404, 404]
+
+
 def test_the_well_known_files(standing: Site) -> None:
     expected = {
         "server": {"m.server": f"{standing.hostname}:443"},

@@ -24,6 +24,7 @@ from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.postgres import OURS, Database, Role
 from matrix_baremetal.resources.postgres_store import PostgresStore
 from matrix_baremetal.resources.python import Virtualenv
+from matrix_baremetal.resources.qr_code import QrCode
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
 from matrix_baremetal.resources.served import SelfSigned, Served
@@ -115,6 +116,10 @@ EXAMPLES = (
         ),
         before=user,
         drift=lambda m: m.put("/etc/h.yaml", "server_name: b"),
+    ),
+    Example(
+        QrCode("/etc/q.svg", "https://example.org/?a=1&b=2"),
+        drift=lambda m: m.put("/etc/q.svg", m.at("/etc/q.svg").read_text().replace("M4 4", "M5 4")),
     ),
     Example(Link("/etc/l", "target"), drift=lambda m: point(m.at("/etc/l"), "x")),
     Example(Directory("/etc/d/e", 0o750), drift=lambda m: m.at("/etc/d/e").chmod(0o777)),

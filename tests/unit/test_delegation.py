@@ -9,7 +9,7 @@ import pytest
 
 from matrix_baremetal import components
 from matrix_baremetal.components.delegation import FEDERATION
-from matrix_baremetal.needs import Document, Domain, Needs, Port, Proxy, VHost
+from matrix_baremetal.needs import Document, Domain, Needs, Page, Port, Proxy, VHost
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.site import Site
@@ -24,10 +24,11 @@ def site(delegation: str, *, enabled: str = "true", hostname: str = "matrix.exam
 
 
 def answers(site: Site) -> dict[tuple[str, int], list[str]]:
-    """What is answered by name and port: the paths of documents, and those that are passed on."""
+    """What is answered by name and port to programs: the paths of documents, and those that are passed on."""
     found = {}
     for vhost in components.needs(site).vhosts():
-        paths = [(at.path,) if isinstance(at, Document) else at.paths for at in vhost.locations]
+        places = [at for at in vhost.locations if not isinstance(at, Page)]
+        paths = [(at.path,) if isinstance(at, Document) else at.paths for at in places]
         found[vhost.domain, vhost.port] = [path for each in paths for path in each]
     return found
 

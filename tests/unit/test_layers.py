@@ -51,6 +51,7 @@ IMPORTERS = {
     "jinja2": {"templates"},
     "yaml": {"yamlfile"},
     "rich": {"report"},
+    "segno": {"resources"},
     "argparse": {"cli", "words", "commands"},
     "subprocess": set[str](),
     "socket": {"net", "commands", "web", "nameservers", "sockets"},

@@ -70,7 +70,8 @@ def test_every_config_of_nginx_keeps_port_80_for_renewals_and_closes_what_it_ope
 
 def test_only_what_clients_and_servers_need_is_passed_on_and_all_else_is_404() -> None:
     block = vhost(a_site(), "matrix.example.org")
-    assert re.findall(r"location (.*) \{", block) == ["~ ^(/_matrix|/_synapse/client)/", "/"]
+    page = ["= /", "= /style.css", "= /connect.svg"]
+    assert re.findall(r"location (.*) \{", block) == ["~ ^(/_matrix|/_synapse/client)/", *page, "/"]
     assert "return 404;" in block
     assert "proxy_pass http://127.0.0.1:8008;" in block
 
