@@ -128,6 +128,7 @@ def summary(now: Session, outcome: dict[str, Any], found: Sequence[Finding]) -> 
         rows += [("administrator", user), ("password", shown_password(now.host, path))]
     rows += [("pending", f"{row['what']}: {row['reason']}") for row in outcome["pending"]]
     rows += [("look at it", "matrix-baremetal status"), ("add people", "matrix-baremetal user add NAME")]
+    rows += [("tell them", f"{outcome['homeserver']}/")]
     rows += [("doctor", summed_up(found))]
     print(report.indented(report.table(rows)))
     if wrong:

@@ -57,7 +57,7 @@ def listed(now: Session, *, json: bool) -> None:
     for name, secret in declared(now).items():
         day = made[name]
         since = "not made yet" if day is None else f"made {time.strftime('%Y-%m-%d', time.localtime(day))}"
-        ends = f"A new one would end: {secret.breaks}." if secret.breaks else "It has to stay as it is."
+        ends = f"A new one would end {secret.breaks}." if secret.breaks else "It has to stay as it is."
         print(report.wrapped(f"{name}, {since}\n  It {secret.use}. {ends}", 2))
 
 
@@ -99,6 +99,6 @@ def agreed(secret: Secret) -> None:
         raise Unanswered(
             f"nobody is here to say whether {name} may go", hint=f"matrix-baremetal secrets rotate {name} --yes"
         )
-    print(report.wrapped(f"A new {name} ends: {secret.breaks}. Synapse is restarted with it, which takes a moment."))
+    print(report.wrapped(f"A new {name} ends {secret.breaks}. Synapse is restarted with it, which takes a moment."))
     if input("Type yes to go on: ").strip().lower() != "yes":
         raise Unanswered("nothing was changed", hint="type yes, or say --yes")
