@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from matrix_baremetal.checks.check import Check, short, shown
+from matrix_baremetal.checks.declared import Seen
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.sockets import PLACES
@@ -24,6 +25,7 @@ class Pressure(Check):
     asks = "a unit waits for memory"
 
     name: str
+    seen: Seen | None = field(default=None, compare=False, repr=False)
 
     @property
     def unit(self) -> str:
@@ -35,7 +37,7 @@ class Pressure(Check):
         return (f"units.{self.unit}",)
 
     def look(self, host: Host) -> Finding:
-        group = shown(host, self.name, "ControlGroup")["ControlGroup"]
+        group = (self.seen or shown(host, self.name, "ControlGroup"))["ControlGroup"]
         texts = (host.text(f"{place}{group}/memory.pressure") for place in PLACES)
         found = re.search(r"^full .*\bavg300=([0-9.]+)", next((t for t in texts if t), ""), re.MULTILINE)
         if not group or found is None:

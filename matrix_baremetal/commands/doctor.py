@@ -11,6 +11,7 @@ from pathlib import Path
 from matrix_baremetal import components, config, doctor, preflight, report, session
 from matrix_baremetal.checks import declared, explanations
 from matrix_baremetal.checks.check import Check, documented
+from matrix_baremetal.checks.together import together
 from matrix_baremetal.commands import doctor_bundle, doctor_changes
 from matrix_baremetal.errors import DIFFERS, ConfigError, Error
 from matrix_baremetal.findings import Finding, counted
@@ -92,7 +93,7 @@ def run(args: Namespace) -> int:
         return explained(checks, json=args.json)
     if args.changes:
         return changed(host, name, checks, now, args)
-    findings = doctor.examine(checks, host)
+    findings = doctor.examine(together(checks, host), host)
     place = doctor_bundle.write(host, name, findings, now, args) if args.bundle else None
     told(name, findings, time.monotonic() - began, args, place)
     return status(findings)

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from matrix_baremetal import doctor, growth, report, watch
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.growth import Forecast
+from matrix_baremetal.checks.together import together
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.errors import Error
 from matrix_baremetal.findings import Finding, counted
@@ -40,10 +41,10 @@ def look(
 ) -> tuple[list[Finding], list[Finding]]:
     """All findings, and those of them that are news; it is remembered for the next time."""
     before = watch.read(host)
-    findings = doctor.examine(checks, host, LIMIT)
+    findings = doctor.examine(together(checks, host), host, LIMIT)
     if any(finding.state in watch.BAD for finding in watch.news(before, findings)):
         time.sleep(again)
-        findings = doctor.examine(checks, host, LIMIT)
+        findings = doctor.examine(together(checks, host), host, LIMIT)
     news = watch.news(before, findings)
     watch.write(host, watch.bad_now(before, findings, some=some))
     return findings, news

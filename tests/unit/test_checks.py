@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal.checks.check import Check, documented
+from matrix_baremetal.checks.together import together
 from matrix_baremetal.commands import doctor as command
+from matrix_baremetal.doctor import examine
 from tests.check_breaks import HOME, HOST, KEY, Case, a_machine, found, record
 from tests.check_cases import CASES
 from tests.fake_web import OWN
@@ -190,3 +192,16 @@ def test_each_way_of_being_found_is_asked_for_and_ids_stay_unique(way: str, tmp_
     assert ("ports.8448" in checks) == (way == "none")
     discovery = checks["federation.discovery"]
     assert getattr(discovery, "expected", "") == HOME
+
+
+def test_asked_together_they_find_the_same_with_fewer_programs(machine: Machine) -> None:
+    machine.unit("nginx.service").active = False
+    now = a_session(machine)
+    checks, host = command.of(now), now.host
+    alone = [(f.id, f.state, f.message) for f in examine(checks, host)]
+    many = len(machine.started)
+    at_once = [(f.id, f.state, f.message) for f in examine(together(checks, host), host)]
+    assert at_once == alone
+    assert len(machine.started) - many < many - 12
+    machine.says["systemctl"] = "no bus"
+    assert together(checks, host) == checks
