@@ -250,7 +250,10 @@ def weight(host: Host, path: str) -> int:
 
 
 def there(host: Host, directory: str, server_name: str) -> list[Backup]:
-    """The backups of a server in a directory, the newest first. What was cut off has another name."""
+    """The backups of a server in a directory, the newest first. What was cut off has another name.
+
+    One of tomorrow was made before the clock was put right, and so before all others.
+    """
     found = []
     for name in host.names(directory):
         match = re.fullmatch(rf"{re.escape(server_name)}-(\d{{8}}T\d{{6}})Z\.tar\.zst(\.age|\.gpg)?", name)
@@ -258,7 +261,8 @@ def there(host: Host, directory: str, server_name: str) -> list[Backup]:
             made = calendar.timegm(time.strptime(match[1], "%Y%m%dT%H%M%S"))
             size = host.path(f"{directory}/{name}").stat().st_size
             found.append(Backup(f"{directory}/{name}", size, made, bool(match[2])))
-    return sorted(found, key=lambda each: each.made, reverse=True)
+    now = time.time()
+    return sorted(found, key=lambda each: (each.made <= now, each.made), reverse=True)
 
 
 def thinned(host: Host, directory: str, server_name: str, keep: int) -> list[Backup]:

@@ -130,6 +130,16 @@ def short() -> Iterator[Path]:
         yield Path(place)
 
 
+def test_where_the_clock_has_gone_back_the_new_one_stays_and_is_the_newest(tmp_path: Path) -> None:
+    now = a_server(tmp_path)
+    ahead = create(now)
+    future = f"{DIRECTORY}/example.org-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(time.time() + 172800))}.tar.zst"
+    now.host.rename(ahead.path, future)
+    done = create(now)
+    assert [each.path for each in backup.there(now.host, DIRECTORY, "example.org")] == [done.path, future]
+    assert [each.path for each in backup.thinned(now.host, DIRECTORY, "example.org", 1)] == [future]
+
+
 @pytest.mark.parametrize("kind", ["age", "gpg"])
 def test_encrypted_only_the_private_key_reads_it(short: Path, kind: str) -> None:
     tmp_path = short
