@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
+from matrix_baremetal import standing
 from matrix_baremetal.checks.machine import Right
 from matrix_baremetal.components.component import TLS
 from matrix_baremetal.errors import Error, Obstacle
@@ -77,6 +78,7 @@ def unready(site: Site, needs: Needs, host: Host, manifest: Manifest) -> list[Ob
         *machine(host),
         *lasting(site, needs, host, manifest),
         *another(host),
+        *standing.obstacles(site, host),
         *databases(site, needs, host),
         *ports(needs, host.net.listeners()),
         *web_server(needs, host),

@@ -113,6 +113,9 @@ CASES = (
     ),
     Case("database.collation", lambda m: m.postgres.roles.pop("matrix-synapse"), "not as Synapse"),
     Case("database.version", says(database.VERSION, "140001"), "Synapse needs 15"),
+    Case(
+        "database.release", lambda m: m.put("/usr/lib/postgresql/17/bin/psql", ""), "has brought Postgres 17", "warn"
+    ),
     Case("database.connections", says(COUNT_CONNECTIONS, "100", "3", "97"), "out of connections"),
     Case("database.connections", says(COUNT_CONNECTIONS, "100", "3", "90"), "may run out", "warn"),
     Case("database.writable.matrix-synapse", says(database.WRITABLE, "f", "on"), "read-only"),

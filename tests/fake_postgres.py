@@ -6,9 +6,11 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+from matrix_baremetal import postgres_major
 from matrix_baremetal.checks import database, growth
 from matrix_baremetal.resources import (
     admin_api,
+    cluster_move,
     clusters,
     matrix,
     postgres,
@@ -47,6 +49,8 @@ SOUND = {
     growth.TABLES: [["event_json", str(40 << 20)], ["state_groups_state", str(30 << 20)]],
     store.NUMBERS: [["2", "5"]],
     quoted(tally.COUNT): [["2", "5", "3", "0", str(9 << 20), str(4 << 20)]],
+    postgres_major.TABLESPACES: [],
+    postgres_major.SIZES: [["8388608"]],
 }
 
 
@@ -133,6 +137,10 @@ class FakePostgres:
         if sql == clusters.SEEN:
             ours = sum(b.comment == postgres.OURS for b in self.bases.values())
             return [[str(self.server), str(len(self.bases) - ours), str(ours)]]
+        if sql == postgres_major.OTHERS:
+            return [[name, b.owner] for name, b in self.bases.items() if "by matrix-baremetal" not in b.comment]
+        if sql == cluster_move.USED:
+            return [[str(len(self.bases) + len(self.roles) - 1)]]
         if sql == postgres.COUNT_CONNECTIONS:
             return [[str(number) for number in self.connections]]
         if sql == postgres.FIND_RULE:

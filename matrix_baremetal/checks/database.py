@@ -9,6 +9,7 @@ from matrix_baremetal.connections import missing, wanted
 from matrix_baremetal.errors import Error
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources.cluster_move import COMMAND
 from matrix_baremetal.resources.postgres import connections, query
 from matrix_baremetal.resources.postgres_store import SIZE
 from matrix_baremetal.resources.resource import Resource
@@ -93,7 +94,7 @@ class Version(Asks):
         runs = int(rows[0][0]) // 10000 if rows else 0
         if runs < self.least:
             message = f"Postgres {runs} runs, and Synapse needs {self.least}"
-            return self.failed(message, next="pg_lsclusters; pg_upgradecluster --help")
+            return self.failed(message, next=f"pg_lsclusters; {COMMAND}")
         return self.fine(f"Postgres {runs} runs")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matrix_baremetal.checks import database, growth, machine
+from matrix_baremetal.checks import database, growth, machine, postgres_release
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.declared import Inside
 from matrix_baremetal.checks.pressure import Pressure
@@ -53,6 +53,7 @@ class Postgres(Component):
         declared = tuple(r for r in self.resources(needs) if isinstance(r, Role | Database))
         yield database.Declared(port, declared)
         yield database.Version(port, self.site.versions.synapse.postgres)
+        yield postgres_release.Release(cluster.version, cluster.name)
         yield database.Settings(port)
         asked = needs.of(DatabaseNeed)
         names, processes = tuple(need.name for need in asked), sum(need.processes for need in asked)

@@ -11,6 +11,7 @@ from matrix_baremetal.connections import POOL, missing, wanted
 from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
+from matrix_baremetal.resources.cluster_move import COMMAND
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.postgres import (
     COUNT_TABLES,
@@ -93,7 +94,7 @@ class PostgresStore(Store):
         if cluster.major < least:
             yield Obstacle(
                 f"Synapse needs Postgres {least} or newer; that of {cluster.title} is {cluster.major}",
-                f"pg_upgradecluster {cluster.version} {cluster.name}",
+                COMMAND if cluster.ours else f"pg_upgradecluster {cluster.version} {cluster.name}",
             )
         if not cluster.server:
             # One that is down is started when its turn comes, and asked then.

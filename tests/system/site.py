@@ -37,11 +37,8 @@ class Site:
         self.server_name = guest.domain
         self.hostname = f"matrix.{guest.domain}"
         self.url = f"https://{self.hostname}"
-
-    @property
-    def major(self) -> int:
-        """The release of Postgres that Debian brings."""
-        return {12: 15, 13: 17}[self.guest.debian]
+        # The release of Postgres that Debian brings.
+        self.major = {12: 15, 13: 17}[guest.debian]
 
     @property
     def cluster(self) -> str:

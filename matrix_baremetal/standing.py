@@ -1,0 +1,40 @@
+"""What a change could break of a homeserver that stands already; a part of preflight."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from matrix_baremetal.errors import Obstacle
+from matrix_baremetal.host import Host
+from matrix_baremetal.resources import cluster_move
+from matrix_baremetal.resources.certificates import misdirected
+from matrix_baremetal.site import Site
+
+
+def obstacles(site: Site, host: Host) -> Iterator[Obstacle]:
+    """All of it."""
+    yield from moving(host)
+    yield from renamed(site, host)
+
+
+def moving(host: Host) -> Iterator[Obstacle]:
+    """The database is not on its way to another Postgres: nobody may write to a copy that is not whole."""
+    move = cluster_move.pending(host)
+    if move is not None and not move.moved:
+        yield Obstacle(f"the move of the Postgres cluster {move.title} was cut off", cluster_move.COMMAND)
+
+
+def renamed(site: Site, host: Host) -> Iterator[Obstacle]:
+    """Where `hostname` is another than before, it leads here: all are sent there, and the old name goes."""
+    written = host.text("/etc/matrix-synapse/homeserver.yaml") or ""
+    before = re.search(r"^public_baseurl: https://([^/\s]+)/", written, re.MULTILINE)
+    name = site.config.hostname
+    if before is None or before[1] == name or site.config.tls.mode != "acme":
+        return
+    if astray := misdirected(name, host.net.addresses(name), site.facts.addresses):
+        yield Obstacle(
+            f"everybody would be sent from {before[1]} to {name}, and {astray}",
+            "make its DNS records first: matrix-baremetal show dns",
+            passes=True,
+        )
