@@ -22,7 +22,8 @@ from typing import Any, BinaryIO
 
 from matrix_baremetal.errors import Error
 
-FORMAT = 1
+# Each release reads all since the first.
+FORMAT, FIRST = 1, 1
 # Bytes of a stream in one member: tar wants to know a member's size before its content.
 PIECE = 8 * 1024 * 1024
 # Bytes: files are configs and keys. Each is held in memory, so somebody's bomb is none.
@@ -220,6 +221,8 @@ def parsed(data: bytes) -> dict[str, Any]:
                 f"this backup was written by a newer matrix-baremetal (format {found['format']}) than this one",
                 hint="apt install matrix-baremetal",
             )
+        if int(found["format"]) < FIRST:
+            raise ValueError
         names = [str(row["name"]) + str(row["owner"] + row["group"]) for row in found["members"]]
         sizes = [int(row["size"]) + int(row["mode"]) for row in found["members"]]
         if not (names and sizes and re.fullmatch(r"[0-9a-f]{16}", found["id"]) and found["server_name"]):

@@ -16,7 +16,8 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Resource
 
 PATH = "/var/lib/matrix-baremetal/manifest.json"
-FORMAT = 1
+# A release that changes it reads those since the first as well, and keeps a copy of what it makes anew.
+FORMAT, FIRST = 1, 1
 Key = tuple[str, str]
 
 
@@ -51,10 +52,15 @@ class Manifest:
         """
         try:
             data = json.loads(host.text(PATH) or "{}")
-            if data.get("format", FORMAT) > FORMAT:
+            if (number := int(data.get("format", FORMAT))) > FORMAT:
                 raise Error(
-                    f"{PATH} was written by a newer matrix-baremetal than this one",
+                    f"{PATH} was written by a newer matrix-baremetal than this one (format {number})",
                     hint="apt install matrix-baremetal",
+                )
+            if number < FIRST:
+                raise Error(
+                    f"{PATH} has a format ({number}) that no release of matrix-baremetal has written",
+                    hint=f"mv {PATH} {PATH}.old; matrix-baremetal plan (what is there is found again)",
                 )
             rows = data.get("resources", [])
             return cls(data.get("server_name"), [Entry(r["kind"], r["name"], tuple(r["states"])) for r in rows])

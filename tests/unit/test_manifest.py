@@ -72,6 +72,14 @@ def test_a_broken_one_is_an_empty_one(host: FakeHost, text: str) -> None:
     assert Manifest.read(host).entries == {}
 
 
+@pytest.mark.parametrize("number", [0, -1])
+def test_one_of_no_release_is_refused_with_the_way_on(host: FakeHost, number: int) -> None:
+    host.machine.put(PATH, json.dumps({"format": number, "resources": []}))
+    with pytest.raises(Error, match="that no release of matrix-baremetal has written") as caught:
+        Manifest.read(host)
+    assert "matrix-baremetal plan" in str(caught.value.hint)
+
+
 def test_one_of_a_newer_release_is_refused(host: FakeHost) -> None:
     host.machine.put(PATH, json.dumps({"format": FORMAT + 1}))
     with pytest.raises(Error, match="newer") as caught:
