@@ -6,16 +6,21 @@ One after the other in one machine with neighbours, while people talk.
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from tests.lab import Lab
+from tests.lab import Lab, client, network
 from tests.system import invariants
 from tests.system.conftest import Snapshots
 from tests.system.people import UNLIMITED, Talk
 from tests.system.site import HOMESERVER, SECRETS, SYNAPSE, Site
+from tests.system.test_certificates import LETS_ENCRYPT
 from tests.system.test_database import faults_of, wait_until_ready
 
 pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
@@ -206,3 +211,47 @@ def test_a_port_is_stolen_between_plan_and_apply(talking: tuple[Site, Talk]) -> 
     wait_until_ready(site)
     site.mb("apply")
     invariants.hold(site)
+
+
+@pytest.mark.parametrize("seconds", [0.5, pytest.param(120.0, marks=pytest.mark.long)])
+def test_the_authority_is_slow(talking: tuple[Site, Talk], seconds: float) -> None:
+    """F9: it is waited for while the server goes on, and not for ever."""
+    site, _ = talking
+    site.guest.run(f"certbot delete --non-interactive --cert-name matrix-baremetal-{site.hostname}")
+    here = f"curl -sk --resolve {site.hostname}:443:127.0.0.1 {site.url}/_matrix/client/versions"
+    with slowly(site, seconds):
+        running = site.guest.popen("matrix-baremetal apply", stdin=subprocess.DEVNULL, stdout=subprocess.PIPE)
+        began, answers = time.monotonic(), list[bool]()
+        while running.poll() is None:
+            assert time.monotonic() - began < 400, "it is waited for without an end"
+            answers.append("versions" in site.guest.run(here, check=False).stdout)
+            time.sleep(0.5)
+        said, spent = running.communicate()[0], time.monotonic() - began
+    assert all(answers[2:]), answers
+    if seconds < 60:
+        assert running.returncode == 0, said
+        assert spent > 5, "nobody was slow"
+    else:
+        assert running.returncode == 3, said
+        assert "pending" in said
+        site.guest.run("""sed -i 's/"next": [0-9]*/"next": 0/' /var/lib/matrix-baremetal/pending/*""")
+        site.guest.run("systemctl start matrix-baremetal-certificates.service")
+    invariants.hold(site)
+
+
+@contextmanager
+def slowly(site: Site, seconds: float) -> Iterator[None]:
+    """Whatever this machine asks of Let's Encrypt goes by way of somebody who takes his time."""
+    program = [sys.executable, str(Path(__file__).parent / "slow.py"), str(seconds), LETS_ENCRYPT]
+    pipe = subprocess.PIPE
+    way = subprocess.Popen(
+        site.lab.client_argv(program), env=client.environment(), stdin=pipe, stdout=pipe, text=True
+    )
+    assert way.stdout
+    assert way.stdout.readline() == "listens\n"
+    site.guest.run(f"echo {network.ip4(network.CLIENT)} {LETS_ENCRYPT} >> /etc/hosts")
+    try:
+        yield
+    finally:
+        site.guest.run(f"sed -i '/{LETS_ENCRYPT}/d' /etc/hosts")
+        way.communicate(timeout=30)
