@@ -7,7 +7,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from matrix_baremetal import backup, config, log, postgres_major, preflight, report, session
+from matrix_baremetal import backup, log, postgres_major, preflight, report, session
 from matrix_baremetal.commands import apply
 from matrix_baremetal.commands.init import Unanswered
 from matrix_baremetal.errors import DIFFERS, Error
@@ -32,7 +32,7 @@ def run(args: Namespace) -> int:
         move = cluster_move.pending(host) or begun(host, args, transfer)
         if move is None:
             return nothing(host, args)
-        left = [] if move.moved else moved(host, move, transfer)
+        left = [] if move.moved else moved(host, move, args, transfer)
         changes = apply.bring(session.begin(args.root, args.config), json=args.json, quiet=args.quiet)
         cluster_move.forget(host)
     pending = [change for change in changes if change.outcome == "pending"]
@@ -84,13 +84,13 @@ def agreed(now: Session, move: ClusterMove, args: Namespace) -> None:
         raise Unanswered("nothing was changed", hint="type yes, or say --yes")
 
 
-def moved(host: Host, move: ClusterMove, transfer: Transfer) -> list[str]:
+def moved(host: Host, move: ClusterMove, args: Namespace, transfer: Transfer) -> list[str]:
     """The cluster in its new place, found whole; settings of others that it would not take."""
     with stoppable() as stop:
         postgres_major.carry_out(host, move, transfer)
         stop.heed()
         # Looked at anew: the new cluster is the one with our database now.
-        left = postgres_major.held(session.begin(str(host.root), str(host.path(config.DEFAULT))), move, transfer)
+        left = postgres_major.held(session.begin(args.root, args.config), move, transfer)
         stop.heed()
     return left
 
@@ -100,9 +100,10 @@ def nothing(host: Host, args: Namespace) -> int:
     now = session.begin(args.root, args.config)
     message = f"Postgres {now.site.cluster.version} has the database, and there is no newer one on this machine."
     if args.json:
-        report.document({"from": None, "to": now.site.cluster.version, "port": now.site.cluster.port})
+        done: dict[str, object] = {"from": None, "to": now.site.cluster.version, "port": now.site.cluster.port}
+        report.document({**done, "drop": None, "refused": [], "pending": []})
     elif not args.quiet:
-        print(f"{message} A new release of Debian brings one.")
+        print(report.wrapped(f"{message} A new release of Debian brings one.", 0))
     return 0
 
 
@@ -117,4 +118,5 @@ def told(move: ClusterMove, left: list[str], spent: float) -> None:
     for path in left:
         log.warn(f"Postgres {move.new} would not start with these settings of somebody's, now in {path}")
     print("Look at it: matrix-baremetal doctor")
-    print(f"The old cluster is kept. When you are sure that you don't need it: {move.drop}")
+    kept = f"The old cluster is kept. When you are sure that you don't need it: {move.drop}"
+    print(report.wrapped(kept, 0))

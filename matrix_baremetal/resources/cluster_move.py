@@ -73,6 +73,11 @@ class ClusterMove:
         """Hold that a cluster of the new release and of this name has nothing of anybody's: Debian makes one."""
         _, new = self.clusters(host)
         if new is None:
+            place = f"/var/lib/postgresql/{self.new}/{self.name}"
+            if host.names(place):
+                yield Obstacle(
+                    f"{place} is in the way: it has files of a cluster that is not there", f"ls -la {place}"
+                )
             return
         if not new.server:
             start = f"pg_ctlcluster {new.version} {new.name} start"

@@ -179,6 +179,11 @@ def test_all_that_is_in_the_way_is_said_before(machine: Clustered) -> None:
     assert "the programs of Postgres 15 are gone" in obstacles(machine)
 
 
+def test_files_without_a_cluster_are_somebodys(machine: Clustered) -> None:
+    machine.at(f"/etc/postgresql/{NEW}/postgresql.conf").unlink()
+    assert "/var/lib/postgresql/17/main is in the way" in obstacles(machine)
+
+
 def test_doctor_says_when_it_is_time(machine: Clustered) -> None:
     host = FakeHost(machine)
     found = Release("15", "main").look(host)
