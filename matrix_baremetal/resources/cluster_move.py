@@ -126,9 +126,9 @@ class ClusterMove:
                 ) from None
 
     def settings(self, host: Host) -> list[str]:
-        """Bring along files of somebody's in conf.d, which pg_upgradecluster leaves behind; those that it can't take.
+        """Bring along the files of conf.d, which pg_upgradecluster leaves behind; those with which it can't start.
 
-        Ours is made by `apply`.
+        Ours too: where it is, a cluster stays tuned that others have come to share since.
         """
         old, new = (Cluster(release, self.name, self.port) for release in (self.old, self.new))
         names = [name for name in host.names(f"{old.folder}/conf.d") if name.endswith(".conf")]
@@ -136,7 +136,7 @@ class ClusterMove:
         for name in names:
             source, place = f"{old.folder}/conf.d/{name}", f"{new.folder}/conf.d/{name}"
             node, data = host.node(source), host.read(source)
-            if source != old.drop_in and node and data is not None and host.node(place) is None:
+            if node and data is not None and host.node(place) is None:
                 host.write(place, data, node.mode, node.owner, node.group)
                 brought.append(place)
         if not brought:
@@ -145,10 +145,11 @@ class ClusterMove:
             host.run("systemctl", "restart", new.unit, timeout=300)
             return []
         except Failed:
-            for place in brought:
+            theirs = [place for place in brought if place != new.drop_in]
+            for place in theirs:
                 host.rename(place, f"{place}.refused")
             host.run("systemctl", "restart", new.unit, timeout=300)
-            return [f"{place}.refused" for place in brought]
+            return [f"{place}.refused" for place in theirs]
 
     def analyze(self, host: Host) -> None:
         """Statistics for the planner, of which the new cluster has none: without them queries take minutes."""
