@@ -10,8 +10,9 @@ import matrix_baremetal
 
 HERE = Path(matrix_baremetal.__file__).parent
 VERSIONS = yaml.safe_load((HERE / "versions.yaml").read_text())
-SYNAPSE = f"synapse-{VERSIONS['synapse']['version']}.txt"
-LOCKS = (SYNAPSE, "uv.txt")
+KNOWN = [row["version"] for row in VERSIONS["synapse"]["known"]]
+SYNAPSE = [f"synapse-{version}.txt" for version in KNOWN]
+LOCKS = (*SYNAPSE, "uv.txt")
 
 
 def pins(name: str) -> dict[str, list[str]]:
@@ -46,7 +47,9 @@ def test_no_package_twice(name: str) -> None:
 
 
 def test_versions_are_those_of_versions_yaml() -> None:
-    assert f"matrix-synapse=={VERSIONS['synapse']['version']}" in pins(SYNAPSE)
+    for version in KNOWN:
+        assert f"matrix-synapse=={version}" in pins(f"synapse-{version}.txt")
+    assert {path.name for path in (HERE / "locks").iterdir()} == set(LOCKS)
     assert list(pins("uv.txt")) == [f"uv=={VERSIONS['uv']['version']}"]
 
 
@@ -55,13 +58,29 @@ def test_versions_are_text() -> None:
     assert all(isinstance(part["version"], str) for part in VERSIONS.values())
 
 
-def test_the_driver_is_the_one_with_wheels() -> None:
-    names = {pin.partition("==")[0] for pin in pins(SYNAPSE)}
+def test_the_newest_stands_first_and_none_is_below_the_minimum() -> None:
+    numbers = [tuple(map(int, version.split("."))) for version in (*KNOWN, VERSIONS["synapse"]["minimum"])]
+    assert numbers == sorted(numbers, reverse=True)
+    assert VERSIONS["synapse"]["version"] == KNOWN[0]
+
+
+@pytest.mark.parametrize("name", SYNAPSE)
+def test_the_driver_is_the_one_with_wheels(name: str) -> None:
+    names = {pin.partition("==")[0] for pin in pins(name)}
     assert "psycopg2-binary" in names
     assert "psycopg2" not in names
 
 
-def test_synapse_finds_what_its_optional_parts_import() -> None:
-    """Redis for workers, URL previews, OIDC and JWT logins, cache sizing by memory."""
-    names = {pin.partition("==")[0] for pin in pins(SYNAPSE)}
-    assert {"txredisapi", "hiredis", "beautifulsoup4", "authlib", "pympler"} <= names
+@pytest.mark.parametrize("name", SYNAPSE)
+def test_synapse_finds_what_its_optional_parts_import(name: str) -> None:
+    """Redis for workers, URL previews (by lxml before 1.163), OIDC and JWT logins, cache sizing by memory."""
+    names = {pin.partition("==")[0] for pin in pins(name)}
+    assert {"txredisapi", "hiredis", "authlib", "pympler"} <= names
+    assert {"beautifulsoup4", "lxml"} & names
+
+
+@pytest.mark.parametrize("name", SYNAPSE)
+def test_redis_is_spoken_to_by_what_synapse_can_use(name: str) -> None:
+    """Synapse's issue 20354; it says so itself only since 1.163."""
+    [pin] = [pin for pin in pins(name) if pin.startswith("txredisapi==")]
+    assert tuple(map(int, pin.partition("==")[2].split("."))) < (1, 6)
