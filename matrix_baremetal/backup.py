@@ -31,6 +31,8 @@ MB = 1024 * 1024
 # Bytes that stay free: a disk that a backup filled would stop the database.
 SPARE = 300 * MB
 MANIFEST = "manifest.json"
+# Those that an upgrade makes, below the others' directory, so that those of each night are not thinned out for them.
+BEFORE = "before-upgrade"
 
 
 @dataclass(frozen=True)
@@ -43,8 +45,11 @@ class Backup:
     encrypted: bool
 
 
-def create(now: Session, directory: str, *, media: bool, transfer: Transfer) -> Backup:
-    """Make one, read it again, and only then give it its name. Raises `Error`, and then leaves nothing behind."""
+def create(now: Session, directory: str, *, media: bool, transfer: Transfer, noted: bool = True) -> Backup:
+    """Make one, read it again, and only then give it its name. Raises `Error`, and then leaves nothing behind.
+
+    `noted` is one that `status` and `doctor` count as the last.
+    """
     config = now.site.config
     made = int(time.time())
     name = f"{config.server_name}-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime(made))}.tar.zst"
@@ -66,7 +71,8 @@ def create(now: Session, directory: str, *, media: bool, transfer: Transfer) -> 
             clear(now.host, directory)
         raise
     done = Backup(place, now.host.path(place).stat().st_size, made, bool(config.backup.encrypt_to))
-    backup_log.succeeded(now.host, {**asdict(done), "id": about["id"], "media": media})
+    if noted:
+        backup_log.succeeded(now.host, {**asdict(done), "id": about["id"], "media": media})
     return done
 
 

@@ -61,11 +61,14 @@ def plan(site: Site, changes: Sequence[Change], obstacles: Sequence[Obstacle], *
         rows = {
             "changes": [row(change) for change in changes],
             "obstacles": [{"message": o.message, "hint": o.hint} for o in obstacles],
+            "newer": [asdict(each) for each in site.versions.synapse.newer],
         }
         document({"server_name": site.config.server_name, **rows})
         return
     if not changes:
         print(f"{site.config.server_name} is as its config says. There is nothing to do.")
+        if sentence := newer(site):
+            print(wrapped(sentence))
         return
     print(f"What apply would change for {site.config.server_name}, in this order:\n")
     for change in changes:
@@ -75,11 +78,25 @@ def plan(site: Site, changes: Sequence[Change], obstacles: Sequence[Obstacle], *
     if not obstacles:
         print("\n" + wrapped(f"{counted(changes)}. Nothing has been changed. To do it: matrix-baremetal apply"))
         return
-    in_the_way = "Nothing has been changed, and nothing can be as long as this is in the way:"
-    print("\n" + wrapped(f"{counted(changes)}. {in_the_way}"))
+    sentence = "Nothing has been changed, and nothing can be as long as this is in the way:"
+    print("\n" + wrapped(f"{counted(changes)}. {sentence}"))
+    in_the_way(obstacles)
+
+
+def in_the_way(obstacles: Sequence[Obstacle]) -> None:
+    """Each thing that is in the way, and how it gets out of it."""
     for obstacle in obstacles:
         said = wrapped(f"✗ {obstacle.message}\n  next: {obstacle.hint}", 2)
         print(f"\n{said.replace('✗', coloured('✗', '✗'), 1)}")
+
+
+def newer(site: Site) -> str:
+    """What this release has that is newer than what runs, in a sentence; empty where nothing is."""
+    synapse = site.versions.synapse
+    if not synapse.newer:
+        return ""
+    kind = ", which mends security holes," if any(each.security for each in synapse.newer) else ""
+    return f"Synapse {synapse.version} runs here, and {synapse.newest}{kind} is there: matrix-baremetal upgrade"
 
 
 def planned(change: Change) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matrix_baremetal import components, config, facts, versions
+from matrix_baremetal import components, config, facts, release, versions
+from matrix_baremetal.components.homeserver_yaml import USER
+from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.needs import Needs
+from matrix_baremetal.resources import schema
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
 
@@ -34,6 +37,27 @@ def begin(root: str, file: str | None, wheelhouse: str | None = None) -> Session
 
 
 def of(host: Host, wanted: config.Config, wheelhouse: str | None = None) -> Session:
-    """A session for a config that was read already."""
-    site = Site(wanted, facts.read(host), versions.read(), wheelhouse)
+    """A session for a config that was read already, with the Synapse that this machine is to run."""
+    shipped = versions.read()
+    chosen = release.chosen(host, shipped)
+    site = Site(wanted, facts.read(host), chosen, wheelhouse, release.kept(host, chosen.synapse.version))
+    trial = release.read(host).trial
+    if trial and outgrown(host, site, trial):
+        site = replace(site, versions=release.at(host, shipped, trial), before=chosen.synapse.version)
     return Session(host, site, components.needs(site), components.resources(site), Manifest.read(host))
+
+
+def outgrown(host: Host, site: Site, trial: str) -> bool:
+    """Whether a version on trial has changed the database beyond what the old one can use: no way back then."""
+    try:
+        least = schema.oldest(host, site.store(USER))
+        return least > schema.understood(host, f"{release.OPT}/{site.versions.synapse.version}/bin/python")
+    except Error:
+        return False
+
+
+def at(now: Session, version: str) -> Session:
+    """The same machine and config with another Synapse; the present one is kept for a way back."""
+    other = release.at(now.host, versions.read(), version)
+    site = replace(now.site, versions=other, before=now.site.versions.synapse.version)
+    return Session(now.host, site, components.needs(site), components.resources(site), now.manifest)

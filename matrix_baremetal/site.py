@@ -16,12 +16,15 @@ from matrix_baremetal.versions import Versions
 
 @dataclass(frozen=True)
 class Site:
-    """All that the components may know. `wheelhouse` is a directory of wheels where there is no network."""
+    """All that the components may know. `wheelhouse` is a directory of wheels where there is no network, `before` the
+    Synapse whose virtualenv is kept for a way back.
+    """
 
     config: Config
     facts: Facts
     versions: Versions
     wheelhouse: str | None = None
+    before: str | None = None
 
     @property
     def cluster(self) -> Cluster:

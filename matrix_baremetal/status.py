@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from matrix_baremetal import backup_log, components
+from matrix_baremetal import backup_log, components, release
 from matrix_baremetal.checks import declared, firstboot
 from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.check import Check
@@ -43,6 +43,7 @@ class Status:
     counts: dict[str, int | None]
     federation: dict[str, int | None]
     backup: dict[str, Any]
+    newer: list[dict[str, Any]]
     ready: bool
     faults: list[dict[str, str]]
 
@@ -68,6 +69,7 @@ def read(now: Session) -> Status:
     # After what it may come of.
     faults += [fault(finding.message, finding.next) for finding in failed if finding.id == READY]
     faults += [fault(each.message, each.hint) for each in dns_credentials(now.site, now.host)]
+    faults += cut_off(now.host)
     if waiting := [finding for finding in failed if finding.id == firstboot.ID]:
         # What else is missing comes of this.
         faults = [fault(finding.message, finding.next) for finding in waiting]
@@ -82,9 +84,17 @@ def read(now: Session) -> Status:
         {name: numbers.get(name) for name in ("users", "rooms")},
         {name: numbers.get(name) for name in ("servers", "waiting")},
         backup_log.read(now.host),
+        [asdict(each) for each in now.site.versions.synapse.newer],
         ready,
         faults,
     )
+
+
+def cut_off(host: Host) -> list[dict[str, str]]:
+    """An upgrade that was killed."""
+    trial = release.read(host).trial
+    sentence = f"an upgrade to Synapse {trial} did not come to its end"
+    return [fault(sentence, "matrix-baremetal upgrade")] if trial else []
 
 
 def fault(what: str, command: str) -> dict[str, str]:
@@ -119,7 +129,7 @@ def unit(name: str, rows: dict[str, str]) -> dict[str, Any]:
 def versions(now: Session) -> dict[str, str]:
     """What runs, by name."""
     packages = installed(now.host)
-    current = now.host.target("/opt/matrix-baremetal/synapse/current")
+    current = release.current(now.host)
     store = now.site.store(USER)
     found = {"synapse": current or "none", store.kind: store.version(now.host)}
     for name in ("nginx", "certbot", "matrix-baremetal"):

@@ -34,6 +34,12 @@ class Transfer:
         clear = "\r\x1b[K" if self.drawn else ""
         print(f"{clear}  ✓ {self._seconds():5.1f} s  {self.title}{self._amount()}", flush=True)
 
+    def say(self, line: str) -> None:
+        """A line of its own, above what is drawn."""
+        if not self.quiet:
+            clear = "\r\x1b[K" if self.drawn else ""
+            print(f"{clear}{line}", flush=True)
+
     def _draw(self) -> None:
         now = time.monotonic()
         if self.drawn and self.title and now - self._shown > 0.2:

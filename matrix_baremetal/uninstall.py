@@ -74,9 +74,11 @@ def purged(now: Session, packages: tuple[str, ...]) -> Iterator[Change]:
     for name, store in components.data(now.site).stores.items():
         store.purge(host)
         yield done("remove", f"{name} of {config.server_name}")
-    for each in backup.there(host, config.backup.directory, config.server_name):
-        host.remove(each.path)
-        yield done("remove", f"backup {each.path}")
+    for place in (f"{config.backup.directory}/{backup.BEFORE}", config.backup.directory):
+        for each in backup.there(host, place, config.server_name):
+            host.remove(each.path)
+            yield done("remove", f"backup {each.path}")
+    host.remove(f"{config.backup.directory}/{backup.BEFORE}")
     for directory, begin in TRACES:
         for name in host.names(directory):
             if name.startswith(begin):

@@ -2,21 +2,57 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from matrix_baremetal.yamlfile import decode
 
 HERE = Path(__file__).parent
+# What a version looks like that may become part of a path.
+VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}(rc[0-9]{1,3})?")
+
+
+@dataclass(frozen=True)
+class Known:
+    """A Synapse that this release ships a lock of; `security`: upstream calls it a release of security."""
+
+    version: str
+    security: bool = False
 
 
 @dataclass(frozen=True)
 class SynapseVersion:
-    """`minimum`: older ones have known, serious holes; `postgres`: the oldest major release it speaks to."""
+    """`version`: what is to run; `minimum`: older ones have known, serious holes; `postgres`: the oldest major
+    release it speaks to.
+
+    `known` are those that this release ships a lock of, the newest first; `lock` is that of one that it doesn't.
+    """
 
     version: str
     minimum: str
     postgres: int
+    known: tuple[Known, ...]
+    lock: str = field(default="", repr=False)
+
+    @property
+    def newest(self) -> str:
+        """The version that this release pins."""
+        return self.known[0].version
+
+    @property
+    def newer(self) -> tuple[Known, ...]:
+        """What this release has that is newer than what is to run, the newest first."""
+        return tuple(each for each in self.known if numbers(each.version) > numbers(self.version))
+
+    def ships(self, version: str) -> bool:
+        """Whether there is a lock of a version."""
+        return any(each.version == version for each in self.known)
+
+    @property
+    def pins(self) -> str:
+        """The lock of what is to run."""
+        return lock(f"synapse-{self.version}") if self.ships(self.version) else self.lock
 
 
 @dataclass(frozen=True)
@@ -33,6 +69,10 @@ class Versions:
     synapse: SynapseVersion
     uv: UvVersion
 
+    def running(self, version: str, lock: str = "") -> Versions:
+        """The same with another Synapse; its lock where this release ships none."""
+        return replace(self, synapse=replace(self.synapse, version=version, lock=lock))
+
 
 def read() -> Versions:
     """The versions that this release ships."""
@@ -43,3 +83,8 @@ def read() -> Versions:
 def lock(name: str) -> str:
     """The text of a lock file: pip requirements, each with the hashes of its wheels."""
     return (HERE / "locks" / f"{name}.txt").read_text()
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """1.163.2rc1 as (1, 163, 2)."""
+    return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in version.split("rc")[0].split(".")[:3])

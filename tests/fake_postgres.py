@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix_baremetal import postgres_major
+from matrix_baremetal import postgres_major, upgrade
 from matrix_baremetal.checks import database, growth
 from matrix_baremetal.resources import (
     admin_api,
@@ -16,6 +16,7 @@ from matrix_baremetal.resources import (
     postgres,
     postgres_copy,
     postgres_store,
+    schema,
     store,
     tally,
 )
@@ -51,6 +52,8 @@ SOUND = {
     quoted(tally.COUNT): [["2", "5", "3", "0", str(9 << 20), str(4 << 20)]],
     postgres_major.TABLESPACES: [],
     postgres_major.SIZES: [["8388608"]],
+    schema.COMPAT: [["84"]],
+    upgrade.UPDATES: [],
 }
 
 

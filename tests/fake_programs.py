@@ -17,6 +17,7 @@ from pathlib import Path
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Answer
+from matrix_baremetal.resources import schema
 from matrix_baremetal.shell import Result
 from tests.fake_certificates import FakeCertificates
 from tests.fake_postgres import FakePostgres
@@ -266,18 +267,19 @@ class Programs(FakeCertificates):
         return GOOD
 
     def _apt_cache(self, words: tuple[str, ...]) -> Result:
-        rows = (f"python3-certbot-dns-{name} - {name} plugin for Certbot\n" for name in self.offered)
-        return Result(0, "".join(rows), "")
+        return Result(0, "".join(f"python3-certbot-dns-{n} - {n} plugin for Certbot\n" for n in self.offered), "")
 
     def _python(self, words: tuple[str, ...]) -> Result:
-        # compileall, venv, pip download (of uv), pip install (into the virtualenv whose Python this is).
+        # compileall, Synapse's own word, venv, pip download (of uv), pip install (into this virtualenv).
         if words[:3] == ("-I", "-m", "compileall"):
             return Result(1, self.says["compileall"], "") if "compileall" in self.says else GOOD
+        if words[-1] == schema.ASK:
+            return Result(0, "94\n", "")
         if words[:3] == ("-I", "-m", "venv"):
             self._virtualenv(words[-1])
         elif "download" in words:
-            place = self.at(words[words.index("-d") + 1])
-            with zipfile.ZipFile(place / "uv-0-py3-none-any.whl", "w") as wheel:
+            place = self.at(words[words.index("-d") + 1]) / "uv-0-py3-none-any.whl"
+            with zipfile.ZipFile(place, "w") as wheel:
                 wheel.writestr("uv-0.data/scripts/uv", "the program uv")
         elif "install" in words:
             self._filled(words[words.index("-r") + 1].rpartition("/")[0])

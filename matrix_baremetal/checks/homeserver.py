@@ -16,6 +16,7 @@ from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.matrix import Homeserver
 from matrix_baremetal.resources.python import Virtualenv
+from matrix_baremetal.versions import Known, numbers
 
 READY = "synapse.ready"
 RUNS = "units.matrix-synapse"
@@ -63,6 +64,7 @@ class Version(Check):
 
     declared: str
     minimum: str
+    newer: tuple[Known, ...] = ()
 
     @property
     def after(self) -> tuple[str, ...]:
@@ -75,9 +77,16 @@ class Version(Check):
             return self.skipped(f"the homeserver does not say its version ({answer.error}): see {READY}")
         if numbers(runs) < numbers(self.minimum):
             message = f"Synapse {runs} runs, and all before {self.minimum} have known, serious holes"
-            return self.failed(message, next="matrix-baremetal apply")
+            return self.failed(message, next="matrix-baremetal upgrade")
         if runs != self.declared:
             return self.warned(f"Synapse {runs} runs, not {self.declared}", next="matrix-baremetal apply")
+        if any(each.security for each in self.newer):
+            message = f"Synapse {runs} runs, and {self.newer[0].version} mends holes in it"
+            return self.warned(message, next="matrix-baremetal upgrade")
+        if self.newer:
+            return self.told(
+                f"Synapse {runs} runs, and {self.newer[0].version} is there", next="matrix-baremetal upgrade"
+            )
         return self.fine(f"Synapse {runs} runs")
 
 
@@ -97,7 +106,7 @@ class Advisory(Check):
             return self.failed(f"there is no {self.link}", next="matrix-baremetal apply")
         if numbers(there) < numbers(self.minimum):
             message = f"Synapse {there} is installed, and all before {self.minimum} have known, serious holes"
-            return self.failed(message, next="apt update; apt install matrix-baremetal; matrix-baremetal apply")
+            return self.failed(message, next="apt update; apt install matrix-baremetal; matrix-baremetal upgrade")
         return self.fine(f"Synapse {there} has no hole that this release knows of")
 
 
@@ -123,11 +132,6 @@ class Program(Check):
             lines = [line for difference in wanted.differences(found) for line in difference.lines]
             return self.warned(f"{wanted.path} is of other packages", *lines, next="matrix-baremetal apply")
         return self.fine(f"Synapse's virtualenv is whole, of Python {found.python}")
-
-
-def numbers(version: str) -> tuple[int, ...]:
-    """1.163.2rc1 as (1, 163, 2)."""
-    return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in version.split("rc")[0].split(".")[:3])
 
 
 @dataclass(frozen=True)

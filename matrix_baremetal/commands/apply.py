@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from matrix_baremetal import log, preflight, report, session
+from matrix_baremetal import log, preflight, release, report, session
 from matrix_baremetal.converge import Change, converge, plan
 from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
@@ -32,6 +32,7 @@ def run(args: Namespace) -> int:
 def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:
     """Look first, and where something differs check that nothing is in the way; then converge, telling each step."""
     if not any(plan(now.resources, now.host, now.manifest)) and now.manifest.server_name:
+        ended(now)
         return []
     preflight.check(now.site, now.needs, now.host, now.manifest)
     for remark in preflight.remarks(now.site):
@@ -44,4 +45,11 @@ def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:
             if change.ended:
                 changes.append(change)
                 stop.heed()
+    ended(now)
     return changes
+
+
+def ended(now: Session) -> None:
+    """Where an upgrade was killed, this run has brought the one version or the other."""
+    if now.host.live:
+        release.settled(now.host, now.site.versions.synapse.version)

@@ -8,7 +8,7 @@ import time
 from argparse import Namespace
 from pathlib import Path
 
-from matrix_baremetal import config, log, preflight, report, restore, session
+from matrix_baremetal import config, log, preflight, release, report, restore, session, versions
 from matrix_baremetal.commands import apply
 from matrix_baremetal.commands.backup import stamp
 from matrix_baremetal.commands.init import Unanswered
@@ -47,6 +47,7 @@ def run(args: Namespace) -> int:
                 progress.tell(change)
         # Where Postgres came just now, there is a cluster to speak with.
         restore.bring(session.of(host, held.config, args.wheelhouse), held, kept, transfer)
+        release.restored(host, versions.read(), held.manifest.get("synapse", ""))
         now = session.begin(args.root, config.DEFAULT, args.wheelhouse)
         changes = apply.bring(now, json=args.json, quiet=args.quiet)
         left = restore.end(now, kept)

@@ -36,7 +36,10 @@ def page(now: session.Session, seen: status.Status) -> None:
     rows = [(mark(c["state"]), c["domain"], c["state"], days(c["days"])) for c in seen.certificates]
     print(report.table(rows), end="\n\n")
     found = ", ".join(f"{name} {version}" for name, version in seen.versions.items())
-    told = {"versions": found, "memory": in_use(seen.memory), "disk": room(seen.disk), "people": people(seen.counts)}
+    told = {"versions": found}
+    if sentence := report.newer(now.site):
+        told["upgrade"] = sentence
+    told |= {"memory": in_use(seen.memory), "disk": room(seen.disk), "people": people(seen.counts)}
     if config.federation.enabled:
         told["federation"] = others(seen.federation)
     for name, text in {**told, "backup": backed_up(seen.backup)}.items():

@@ -24,6 +24,7 @@ from matrix_baremetal.components.homeserver_yaml import (
 from matrix_baremetal.config import Config
 from matrix_baremetal.data import Data, Tree
 from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
+from matrix_baremetal.release import OPT
 from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.files import Directory, File, Link, Secret, random_text
 from matrix_baremetal.resources.matrix import Homeserver, HomeserverConfig
@@ -35,7 +36,6 @@ from matrix_baremetal.versions import Versions, lock
 
 UNIT = "matrix-synapse.service"
 ETC = "/etc/matrix-synapse"
-OPT = "/opt/matrix-baremetal/synapse"
 SHARED_SECRET = f"{SECRETS}/registration_shared_secret"
 
 # What people uploaded here. Other servers' media and pictures of web pages are copies: Synapse gets them again.
@@ -89,7 +89,7 @@ class Synapse(Component):
         versions, media = self.site.versions.synapse, f"{DATA}/media"
         yield database.Usable(USER, self.site.store(USER))
         yield homeserver.Ready(Homeserver(self.config.server_name, unit=UNIT))
-        yield homeserver.Version(versions.version, versions.minimum)
+        yield homeserver.Version(versions.version, versions.minimum, versions.newer)
         yield homeserver.Advisory(f"{OPT}/current", versions.minimum)
         yield homeserver.Program(ahead(self.site.versions, self.site.facts.python, None)[1])
         yield Pressure(UNIT)
@@ -119,6 +119,8 @@ class Synapse(Component):
 
     def _program(self) -> Iterator[Resource]:
         yield from ahead(self.site.versions, self.site.facts.python, self.site.wheelhouse)
+        if self.site.before:
+            yield Virtualenv(f"{OPT}/{self.site.before}", kept=True)
         yield Link(f"{OPT}/current", self.site.versions.synapse.version)
         yield File(f"{ETC}/log.yaml", log_yaml())
 
@@ -126,7 +128,7 @@ class Synapse(Component):
 def ahead(versions: Versions, python: str, wheelhouse: str | None) -> tuple[Directory, Virtualenv]:
     """Synapse's program, which is the same for every site: an image may have it before there is a config."""
     version = versions.synapse.version
-    pins = lock(f"synapse-{version}")
+    pins = versions.synapse.pins
     virtualenv = Virtualenv(
         f"{OPT}/{version}",
         pins=hashlib.sha256(pins.encode()).hexdigest()[:16],

@@ -41,10 +41,11 @@ class HomeserverConfig(File):
 
     def make(self, host: Host, found: Self | None) -> None:
         if host.live:
-            self._check(host)
+            self.check(host)
         super().make(host, found)
 
-    def _check(self, host: Host) -> None:
+    def check(self, host: Host) -> None:
+        """Have Synapse look at it. Raises `Error` with what it says."""
         # Credentials live in a directory named after the unit, so the candidate names that of the checking unit.
         unit = f"{self.unit.removesuffix('.service')}-check.service"
         candidate = self.content.replace(f"/run/credentials/{self.unit}/", f"/run/credentials/{unit}/")

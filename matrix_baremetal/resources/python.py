@@ -19,6 +19,7 @@ from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.shell import Failed
 
 MARK = "complete.json"
+LOCK = "requirements.txt"
 WHEELS = "/usr/share/python-wheels"
 PIP = (
     "--quiet",
@@ -45,7 +46,7 @@ class Virtualenv(Resource):
     """A virtualenv of Debian's Python. `pins` is a digest of the lock, `python` the interpreter's version, as 3.11.
 
     `requirements` and `uv` are the texts of the lock files; `wheelhouse` a directory of wheels to use instead of
-    the network.
+    the network. One that is `kept` is an older one for a way back: it is whatever is there, and never made.
     """
 
     # With --root the interpreter of the machine at hand would be asked, not that of the folder.
@@ -57,12 +58,15 @@ class Virtualenv(Resource):
     requirements: str = field(default="", compare=False, repr=False)
     uv: str = field(default="", compare=False, repr=False)
     wheelhouse: str | None = field(default=None, compare=False)
+    kept: bool = field(default=False, compare=False)
 
     @property
     def paths(self) -> tuple[str, ...]:
         return (f"{self.path}/{MARK}",)
 
     def find(self, host: Host) -> Self | None:
+        if self.kept:
+            return self if host.node(f"{self.path}/{MARK}") else None
         try:
             mark = json.loads(host.text(f"{self.path}/{MARK}") or "")
             return replace(self, pins=str(mark["pins"]), python=str(mark["python"]))
@@ -93,7 +97,7 @@ class Virtualenv(Resource):
         host.remove_tree(old)
 
     def _build(self, host: Host, building: str) -> None:
-        lock = f"{building}/requirements.txt"
+        lock = f"{building}/{LOCK}"
         host.write(lock, self.requirements, 0o644)
         try:
             tool = fetch_uv(host, building, self.uv, self.interpreter, self.wheelhouse)

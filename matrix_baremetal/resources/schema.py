@@ -1,4 +1,5 @@
-"""The tables that Synapse makes at its first start: whole, or taken away so that it can begin anew.
+"""The tables that Synapse makes at its first start: whole, or taken away so that it can begin anew; and which code
+can use them.
 
 It commits them script by script and writes `schema_version` last (synapse/storage/prepare_database.py). Cut off in
 between, by a power cut say, it fails at every start from then on: "relation already exists".
@@ -10,10 +11,12 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
+from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.store import Store
 from matrix_baremetal.resources.systemd import main_process
+from matrix_baremetal.shell import Failed
 
 PATIENCE = 20.0
 
@@ -54,3 +57,27 @@ class Schema(Resource):
         host.run("systemctl", "stop", self.unit, timeout=120)
         if self.store:
             self.store.clear(host)
+
+
+def oldest(host: Host, store: Store) -> int:
+    """The SCHEMA_VERSION that code must have at least to use the tables. Raises `Error` where they don't say."""
+    rows = store.rows(host, COMPAT)
+    if not rows or not rows[0][0].isdigit():
+        raise Error(
+            "the database does not say which versions of Synapse can use it (schema_compat_version)",
+            hint="matrix-baremetal status",
+        )
+    return int(rows[0][0])
+
+
+def understood(host: Host, python: str) -> int:
+    """The SCHEMA_VERSION of the Synapse in a virtualenv, asked of its own Python. Raises `Error`."""
+    try:
+        return int(host.run(python, "-I", "-B", "-c", ASK, timeout=60).out)
+    except (Failed, ValueError) as error:
+        said = error.result.last_words if isinstance(error, Failed) else error
+        raise Error(f"{python} does not say which database its Synapse understands: {said}", hint="df -h") from None
+
+
+COMPAT = """SELECT compat_version FROM schema_compat_version;"""
+ASK = "from synapse.storage.schema import SCHEMA_VERSION; print(SCHEMA_VERSION)"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from matrix_baremetal import __version__
-from matrix_baremetal.words import backup, image, install, look, migrate, secrets, token, user
+from matrix_baremetal.words import backup, image, install, look, migrate, secrets, token, upgrade, user
 from matrix_baremetal.words.common import Words, common
 
 EXAMPLES = """\
@@ -14,9 +14,11 @@ examples:
   matrix-baremetal user add bob --generate
   matrix-baremetal token create            invites somebody to make an account
   matrix-baremetal backup create           one file for a bad day; made each night anyway
+  matrix-baremetal upgrade --check         whether there is a newer Synapse
 
 exit status: 0 done; 1 failed; 2 wrong usage or config;
-             3 plan has changes, something is pending, or status or doctor found a fault
+             3 plan has changes, something is pending, status or doctor found a fault,
+               or upgrade --check something newer
 """
 
 
@@ -30,6 +32,6 @@ def parser() -> Words:
     top.add_argument("--version", action="version", version=f"matrix-baremetal {__version__}")
     common(top, suppress=False)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Words)
-    for part in (install, look, user, token, secrets, image, backup, migrate):
+    for part in (install, look, user, token, secrets, image, backup, migrate, upgrade):
         part.add(commands)
     return top

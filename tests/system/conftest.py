@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from matrix_baremetal import versions
 from tests.lab import Guest, Lab
 from tests.lab.places import CACHE, lock
 from tests.system.site import WHEELS, Site, built
@@ -35,13 +36,20 @@ def deb(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def wheelhouse() -> Path:
-    """Wheels for both releases, so that an install takes seconds and needs no network."""
+    """Wheels of all versions for both releases, so that an install takes seconds and needs no network."""
     place = CACHE / "wheelhouse"
     with lock("wheelhouse"):
         for python in PYTHONS.values():
-            subprocess.run(
-                [REPOSITORY / "bin/wheelhouse", place, "--python", python], check=True, stdin=subprocess.DEVNULL
-            )
+            for version in (known.version for known in versions.read().synapse.known):
+                words: list[str | Path] = [
+                    REPOSITORY / "bin/wheelhouse",
+                    place,
+                    "--python",
+                    python,
+                    "--version",
+                    version,
+                ]
+                subprocess.run(words, check=True, stdin=subprocess.DEVNULL)
     return place
 
 

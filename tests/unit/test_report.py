@@ -101,7 +101,7 @@ def test_a_plan_without_changes_says_so(capsys: Captured) -> None:
 
 def test_a_plan_as_json_has_the_keys_that_are_promised(capsys: Captured) -> None:
     document = json.loads(page([NEW, STALE], capsys, [Obstacle("a wall", "a door")], json=True))
-    assert list(document) == ["server_name", "changes", "obstacles"]
+    assert list(document) == ["server_name", "changes", "obstacles", "newer"]
     assert document["obstacles"] == [{"message": "a wall", "hint": "a door"}]
     assert [list(row) for row in document["changes"]] == [KEYS, KEYS]
     assert document["changes"][1]["differences"] == [{"field": "stale", "before": "yes", "after": "no"}]
