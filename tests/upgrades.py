@@ -100,4 +100,5 @@ def runs(machine: Machine, version: str) -> None:
     assert release.current(now.host) == version
     assert [change.title for change in plan(now.resources, now.host, now.manifest)] == []
     assert release.read(now.host).trial is None
+    assert [name for name in now.host.names(release.OPT) if name.startswith(".")] == []
     assert machine.unit(SYNAPSE).active

@@ -181,7 +181,9 @@ class Virtualenv(Resource):
     def undo(self, host: Host) -> None:
         parent, _, name = self.path.rpartition("/")
         host.remove_tree(self.path)
-        host.remove_tree(f"{parent}/.{name}.building.cache")
+        # What a killed run left of it.
+        for ending in ("building", "building.cache", "old"):
+            host.remove_tree(f"{parent}/.{name}.{ending}")
 
 
 def put_aside(host: Host, path: str, old: str) -> None:
