@@ -92,7 +92,9 @@ def numbers(version: str) -> tuple[int, ...]:
 
 def used_port(host: Host) -> int | None:
     """The port of Postgres that Synapse's config names, as far as it is ours and names one."""
-    found = re.search(r"^    port: (\d+)$", host.text("/etc/matrix-synapse/homeserver.yaml") or "", re.MULTILINE)
+    text = host.text("/etc/matrix-synapse/homeserver.yaml") or ""
+    ours = text.startswith("# Written by matrix-baremetal")
+    found = re.search(r"^    port: (\d+)$", text, re.MULTILINE) if ours else None
     return int(found[1]) if found else None
 
 

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from matrix_baremetal import kernel
 from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Net
 from matrix_baremetal.shell import Shell
@@ -82,6 +83,10 @@ class Host:
         return Space(
             place.stat().st_dev, found.f_bavail * block, files, found.f_blocks * block, found.f_files or sys.maxsize
         )
+
+    def holders(self, path: str) -> tuple[str, ...]:
+        """Which programs have a file open, in a container too."""
+        return kernel.holders(self.path(path))
 
     def path(self, path: str) -> Path:
         """Where `path` of this host is for us."""

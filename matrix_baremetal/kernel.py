@@ -5,9 +5,12 @@ The only importer of psutil.
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from matrix_baremetal import sockets
 
@@ -85,3 +88,22 @@ def unit_in(text: str) -> str | None:
     """The unit that a control group is of."""
     found = re.search(r"([^/\n]+\.(?:service|socket|scope))$", text, re.MULTILINE)
     return found[1] if found else None
+
+
+def holders(place: Path) -> tuple[str, ...]:
+    """Which programs have a file open now, also those that see it under another name."""
+    import psutil
+
+    found = set()
+    try:
+        wanted = place.stat()
+    except OSError:
+        return ()
+    for process in psutil.process_iter(["name"]):
+        with contextlib.suppress(OSError):
+            for name in os.listdir(f"/proc/{process.pid}/fd"):
+                with contextlib.suppress(OSError):
+                    there = os.stat(f"/proc/{process.pid}/fd/{name}")
+                    if (there.st_dev, there.st_ino) == (wanted.st_dev, wanted.st_ino):
+                        found.add(f"{process.info['name']} (process {process.pid})")
+    return tuple(sorted(found))

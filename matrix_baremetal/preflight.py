@@ -124,13 +124,19 @@ def system(host: Host) -> Iterator[Obstacle]:
 
 def permanence(site: Site, host: Host, manifest: Manifest) -> Iterator[Obstacle]:
     """The server name is in every user's and every room's address: it can't change, with the manifest lost or not."""
-    written = re.search(r"^server_name: (\S+)$", host.text("/etc/matrix-synapse/homeserver.yaml") or "", re.MULTILINE)
+    written = re.search(r"^server_name: (\S+)$", homeserver_yaml(host), re.MULTILINE)
     old, new = manifest.server_name or (written[1] if written else None), site.config.server_name
     if old not in (None, new):
         yield Obstacle(
             f"this homeserver is {old} and can't become {new}: the name is part of every account and every room",
             f"set server_name: {old} in the config; another name needs another machine",
         )
+
+
+def homeserver_yaml(host: Host) -> str:
+    """Synapse's config as far as it is ours: another's is `another`."""
+    text = host.text("/etc/matrix-synapse/homeserver.yaml") or ""
+    return text if MADE_BY_US in text else ""
 
 
 def another(host: Host) -> Iterator[Obstacle]:
@@ -146,7 +152,7 @@ def another(host: Host) -> Iterator[Obstacle]:
 
 def same_store(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:
     """What a server has kept in one kind of database is not left behind for an empty one of the other kind."""
-    written = re.search(r"^database:\n  name: (\w+)$", host.text("/etc/matrix-synapse/homeserver.yaml") or "", re.M)
+    written = re.search(r"^database:\n  name: (\w+)$", homeserver_yaml(host), re.MULTILINE)
     for name in (need.name for need in needs.of(Database)):
         stores, wanted = site.stores(name), site.store(name)
         # With Synapse's config lost, whoever has its tables is the one.
@@ -155,7 +161,8 @@ def same_store(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:
             yield Obstacle(
                 f"this homeserver keeps its accounts and messages in {left[0].kind}, and {wanted.kind} would begin "
                 "without any",
-                f"set database: {left[0].kind} in the config; a later release moves the data",
+                f"set database: {left[0].kind} in the config"
+                + (", then: matrix-baremetal migrate sqlite-to-postgres" if wanted.kind == "postgres" else ""),
             )
 
 

@@ -7,12 +7,13 @@ new one has been counted, and changes place with it in one step.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 from matrix_baremetal import backup, components, config, converge
 from matrix_baremetal.archive import Damaged, harmless
@@ -54,6 +55,13 @@ class Held:
     def mark(self) -> str:
         """The id that tells it from other backups."""
         return str(self.manifest["id"])
+
+    @contextlib.contextmanager
+    def streams(self, host: Host, wanted: Collection[str]) -> Iterator[Iterator[tuple[str, BinaryIO]]]:
+        """Those of its streams that are wanted, each by its name, to be read one after the other."""
+        with backup.readable(host, self.path, self.identity) as reader:
+            whole = ((path.rpartition("/")[2], file) for path, file in reader.walk() if path.startswith("streams/"))
+            yield (row for row in whole if row[0] in wanted)
 
 
 def read(host: Host, path: str, identity: str | None, transfer: Transfer) -> Held:
@@ -180,17 +188,13 @@ def bring(now: Session, held: Held, kept: str, transfer: Transfer) -> None:
 def load(now: Session, held: Held, kept: str, transfer: Transfer) -> None:
     """Rows into a second store, media to their place: nothing that is in use changes."""
     host, declared = now.host, components.data(now.site)
-    stores, trees = declared.stores, declared.trees
+    stores = declared.stores
     missing = [name for name in held.manifest["stores"] if not loaded(host, stores[name], held.mark, kept)]
-    with backup.readable(host, held.path, held.identity) as reader:
-        for path, file in reader.walk():
-            name = path.rpartition("/")[2]
-            if path.startswith("files/") or (name in stores and name not in missing) or path == "README":
-                continue
-            command = stores[name].copy.begin(host) if name in stores else unpacking(host, trees[name])
+    with held.streams(host, {*missing, *held.manifest["trees"]}) as streams:
+        for name, file in streams:
             transfer.begin(f"bring back {name}")
             try:
-                with host.run.writing(*command) as into:
+                with host.run.writing(*command(host, held, declared, name)) as into:
                     while data := file.read(PIECE):
                         into.write(data)
                         transfer.add(len(data))
@@ -202,6 +206,13 @@ def load(now: Session, held: Held, kept: str, transfer: Transfer) -> None:
             if name in stores:
                 stores[name].copy.finish(host, held.mark, held.manifest["stores"][name]["counted"])
             transfer.end()
+
+
+def command(host: Host, held: Held, declared: Data, name: str) -> tuple[str, ...]:
+    """The program that takes a stream to its place."""
+    if name not in declared.stores:
+        return unpacking(host, declared.trees[name])
+    return declared.stores[name].copy.begin(host, script=held.manifest["stores"][name].get("script", False))
 
 
 def loaded(host: Host, store: Store, mark: str, kept: str) -> bool:

@@ -17,8 +17,9 @@ class Transfer:
         self.drawn = not quiet and sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self.begin("")
 
-    def begin(self, title: str) -> None:
-        """Another part; a step that moves no bytes is one too."""
+    def begin(self, title: str, *, rows: bool = False) -> None:
+        """Another part; a step that moves no bytes is one too. What it moves may be `rows`."""
+        self.rows = rows
         self.title, self.size, self.began, self._shown = title, 0, time.monotonic(), 0.0
         self._draw()
 
@@ -52,6 +53,8 @@ class Transfer:
     def _amount(self) -> str:
         if not self.size:
             return ""
+        if self.rows:
+            return f"  ({self.size:,} rows, {self.size / max(self._seconds(), 0.001):,.0f}/s)"
         return f"  ({amount(self.size)}, {self.size / MB / max(self._seconds(), 0.001):.0f} MiB/s)"
 
 

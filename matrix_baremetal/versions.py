@@ -26,12 +26,15 @@ class SynapseVersion:
     """`version`: what is to run; `minimum`: older ones have known, serious holes; `postgres`: the oldest major
     release it speaks to.
 
+    `schema` is the newest version of the database's tables that the newest of them knows.
+
     `known` are those that this release ships a lock of, the newest first; `lock` is that of one that it doesn't.
     """
 
     version: str
     minimum: str
     postgres: int
+    schema: int
     known: tuple[Known, ...]
     lock: str = field(default="", repr=False)
 

@@ -13,9 +13,9 @@ from typing import Any, TypeVar, cast
 
 import yaml
 
-from matrix_baremetal.errors import ConfigError
+from matrix_baremetal.errors import ConfigError, Error
 from matrix_baremetal.names import shown
-from matrix_baremetal.nodes import FrozenDict, Items, Node, Place, Problems, Scalar, Table
+from matrix_baremetal.nodes import FrozenDict, Items, Node, Place, Problems, Scalar, Table, plain_value
 from matrix_baremetal.shape import BAD, Reader, needed
 
 MOST_BYTES = 1_000_000
@@ -66,11 +66,42 @@ def decode(text: str | bytes, file: str, into: type[T], later: Collection[str] =
     return cast(T, value)
 
 
-def dump(data: Any) -> str:
-    """Write plain data, `FrozenDict` and tuples as the YAML that Synapse reads back the same: in order, unwrapped."""
+def dump(data: Any, *, careful: bool = False) -> str:
+    """Write plain data, `FrozenDict` and tuples as the YAML that Synapse reads back the same: in order, unwrapped.
+
+    If `careful`, so that `decode` does too.
+    """
     # The width keeps values on their key's line, where grep finds them.
     style: Any = {"sort_keys": False, "width": 1_000_000, "allow_unicode": True, "default_flow_style": False}
-    return str(yaml.dump(data, Dumper=_Dumper, **style))
+    return str(yaml.dump(data, Dumper=_Careful if careful else _Dumper, **style))
+
+
+def foreign(text: str | bytes, file: str) -> dict[str, Any]:
+    """Read a config of Synapse's as Synapse does, with YAML 1.1's meanings: what it means there is what we take over.
+
+    Raises `Error` where it is none.
+    """
+    try:
+        found = yaml.load(text if len(text) <= MOST_BYTES else "", Loader=yaml.CSafeLoader)
+        counted(found, 0)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        where = getattr(error, "problem_mark", None)
+        place = f":{where.line + 1}:{where.column + 1}" if where else ""
+        why = getattr(error, "problem", None) or str(error)
+        raise Error(f"{file}{place}: Synapse could not read this file: {why}", hint=f"mend {file}") from None
+    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+        raise Error(f"{file} is no config of Synapse's", hint="name the folder that has its homeserver.yaml")
+    return found
+
+
+def counted(value: Any, depth: int) -> int:
+    """How many values there are in one. Raises `ValueError` for too many: aliases make much of little."""
+    inner = (*value.keys(), *value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+    total = 1
+    for each in inner:
+        if depth > DEEPEST or (total := total + counted(each, depth + 1)) > MOST_NODES:
+            raise ValueError("it has more values than any config")
+    return total
 
 
 class _Unreadable(Exception):
@@ -86,6 +117,23 @@ class _Dumper(yaml.CSafeDumper):
 
 _Dumper.add_representer(FrozenDict, lambda dumper, data: dumper.represent_dict(data.items()))
 _Dumper.add_representer(tuple, lambda dumper, data: dumper.represent_list(data))
+
+
+class _Careful(_Dumper):
+    pass
+
+
+def _text_as_text(dumper: Any, text: str) -> Any:
+    """A text that one of YAML's versions takes for a number is quoted, as `decode` asks of people."""
+    tag = _resolve(yaml.ScalarNode, text, (True, False)).rpartition(":")[2]
+    try:
+        plain = plain_value(Scalar(Place(1, 1), text, tag)) == text
+    except ValueError:
+        plain = False
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=None if plain else "'")
+
+
+_Careful.add_representer(str, _text_as_text)
 
 
 def _text(raw: str | bytes, problems: Problems) -> str:

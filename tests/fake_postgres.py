@@ -13,6 +13,7 @@ from matrix_baremetal.resources import (
     cluster_move,
     clusters,
     matrix,
+    port,
     postgres,
     postgres_copy,
     postgres_store,
@@ -179,6 +180,8 @@ class FakePostgres:
             del self.bases[name]
         elif sql == postgres_store.DROP_ROLE:
             self.roles.pop(name, None)
+        elif sql == port.AGAIN:
+            assert "events" in values["names"].split(",")
         elif sql == postgres_copy.TAKE:
             assert values["kept"] not in self.bases
             self.bases[values["kept"]] = self.bases.pop(values["first"])

@@ -12,6 +12,7 @@ from matrix_baremetal import config, log, preflight, release, report, restore, s
 from matrix_baremetal.commands import apply
 from matrix_baremetal.commands.backup import stamp
 from matrix_baremetal.commands.init import Unanswered
+from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -28,29 +29,21 @@ ONE = (
 def run(args: Namespace) -> int:
     """Read all of it, look at this machine, then bring it back and converge; 3 while a certificate is pending."""
     began = time.monotonic()
-    host = Host(Path(args.root))
-    if not host.live:
-        raise Error(
-            "restore works on a machine that runs, and --root names a folder", hint="matrix-baremetal restore"
-        )
-    preflight.check_machine(host)
+    host = running(args, "restore")
     transfer = Transfer(quiet=args.quiet or args.json)
     with locked(host, "restore", wait=args.wait):
         held = restore.read(host, os.path.abspath(args.file), args.identity, transfer)
         now = session.of(host, held.config, args.wheelhouse)
         found = preflight.unready(now.site, now.needs, host, now.manifest)
         preflight.refuse([*restore.obstacles(now, held), *found])
-        agreed(now, held, args)
-        kept = restore.begun(host, held)
-        with report.progress(json=args.json, quiet=args.quiet) as progress:
-            for change in restore.foundation(now):
-                progress.tell(change)
-        # Where Postgres came just now, there is a cluster to speak with.
-        restore.bring(session.of(host, held.config, args.wheelhouse), held, kept, transfer)
-        release.restored(host, versions.read(), held.manifest.get("synapse", ""))
-        now = session.begin(args.root, config.DEFAULT, args.wheelhouse)
-        changes = apply.bring(now, json=args.json, quiet=args.quiet)
-        left = restore.end(now, kept)
+        log.warn(ONE)
+        agreed(
+            now,
+            f"matrix-baremetal restore --yes {held.path}",
+            f"it goes back to {stamp(held.manifest['made'])}",
+            args,
+        )
+        changes, left = brought(host, held, args, transfer)
     pending = [change for change in changes if change.outcome == "pending"]
     if args.json:
         rows = {"server_name": held.config.server_name, "made": held.manifest["made"], "kept": left}
@@ -60,16 +53,39 @@ def run(args: Namespace) -> int:
     return DIFFERS if pending else 0
 
 
-def agreed(now: Session, held: Held, args: Namespace) -> None:
-    """Say what is about to happen; ask where data is here already. Raises `Unanswered`."""
-    log.warn(ONE)
+def running(args: Namespace, name: str) -> Host:
+    """The machine, which has to run and to be one that we work on."""
+    host = Host(Path(args.root))
+    if not host.live:
+        raise Error(
+            f"{name} works on a machine that runs, and --root names a folder", hint=f"matrix-baremetal {name} --help"
+        )
+    preflight.check_machine(host)
+    return host
+
+
+def brought(host: Host, held: Held, args: Namespace, transfer: Transfer) -> tuple[list[Change], list[str]]:
+    """Bring it here and converge; the changes, and with which commands goes what was here before."""
+    kept = restore.begun(host, held)
+    with report.progress(json=args.json, quiet=args.quiet) as progress:
+        for change in restore.foundation(session.of(host, held.config, args.wheelhouse)):
+            progress.tell(change)
+    # Where Postgres came just now, there is a cluster to speak with.
+    restore.bring(session.of(host, held.config, args.wheelhouse), held, kept, transfer)
+    release.restored(host, versions.read(), held.manifest.get("synapse", ""))
+    now = session.begin(args.root, config.DEFAULT, args.wheelhouse)
+    changes = apply.bring(now, json=args.json, quiet=args.quiet)
+    return changes, restore.end(now, kept)
+
+
+def agreed(now: Session, yes: str, then: str, args: Namespace) -> None:
+    """Ask where data is here already that is about to be set aside. Raises `Unanswered`."""
     if not restore.occupied(now) or args.yes:
         return
     what = f"{now.site.config.server_name} is on this machine already, with its accounts and messages"
     if not sys.stdin.isatty():
-        raise Unanswered(f"{what}; they would be set aside", hint=f"matrix-baremetal restore --yes {held.path}")
-    made = stamp(held.manifest["made"])
-    answer = input(f"{what}.\nThey are set aside, and it goes back to {made}. Type yes to go on: ")
+        raise Unanswered(f"{what}; they would be set aside", hint=yes)
+    answer = input(f"{what}.\nThey are set aside, and {then}. Type yes to go on: ")
     if answer.strip().lower() != "yes":
         raise Unanswered("nothing was changed", hint="type yes, or say --yes")
 

@@ -48,12 +48,15 @@ class PostgresCopy(Copy):
     def _run(self, host: Host, name: str, *words: str) -> tuple[str, ...]:
         return (*as_user(self.database), program(host, name), "--no-password", f"--port={self.port}", *words)
 
-    def begin(self, host: Host) -> tuple[str, ...]:
+    def begin(self, host: Host, *, script: bool = False) -> tuple[str, ...]:
         self.discard(host)
         resource = Database(self.second, owner=self.database, port=self.port)
         resource.make(host, resource.find(host))
-        words = ("--no-owner", "--no-acl", "--exit-on-error", f"--dbname={self.second}")
-        return self._run(host, "pg_restore", *words)
+        if script:
+            words = ("-Xqw", "-o", "/dev/null", "-v", "ON_ERROR_STOP=1", f"--dbname={self.second}")
+            return self._run(host, "psql", *words)
+        restore = ("--no-owner", "--no-acl", "--exit-on-error", f"--dbname={self.second}")
+        return self._run(host, "pg_restore", *restore)
 
     def discard(self, host: Host) -> None:
         rows = query(host, self.port, FIND, name=self.second)

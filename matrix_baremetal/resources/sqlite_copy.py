@@ -45,7 +45,7 @@ class SqliteCopy(Copy):
         place = host.path(self.path)
         return place.stat().st_size if place.exists() else 0
 
-    def begin(self, host: Host) -> tuple[str, ...]:
+    def begin(self, host: Host, *, script: bool = False) -> tuple[str, ...]:
         self.discard(host)
         return self._run(host, LOAD, self.purpose)
 

@@ -94,8 +94,11 @@ class Copy(ABC):
         """Bytes of disk that a dump may take beside itself while it is made."""
 
     @abstractmethod
-    def begin(self, host: Host) -> tuple[str, ...]:
-        """Make an empty second store; gives the program that reads the rows into it."""
+    def begin(self, host: Host, *, script: bool = False) -> tuple[str, ...]:
+        """Make an empty second store; gives the program that reads the rows into it, as `dump` wrote them.
+
+        With `script` they come as SQL, as another server's programs wrote them.
+        """
 
     @abstractmethod
     def finish(self, host: Host, mark: str, expected: Mapping[str, str]) -> None:

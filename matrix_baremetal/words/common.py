@@ -79,6 +79,13 @@ def directory(text: str) -> str:
     return os.path.realpath(text)
 
 
+def file(text: str) -> str:
+    """A file that is there, as an absolute path."""
+    if not os.path.isfile(text):
+        raise argparse.ArgumentTypeError(f"there is no file {text}")
+    return os.path.realpath(text)
+
+
 def localpart(text: str) -> str:
     """A user's name. Raises what argparse turns into a sentence."""
     from matrix_baremetal import names

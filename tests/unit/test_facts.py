@@ -82,7 +82,9 @@ def test_the_port_that_synapse_uses_is_that_of_its_database_and_of_no_listener(t
     assert "port 5434, is gone; there are: 15/main on port 5432" in seen.no_cluster.message
 
 
-HOMESERVER = "listeners:\n- port: 8008\ndatabase:\n  name: psycopg2\n  args:\n    port: 5434\n"
+HOMESERVER = (
+    "# Written by matrix-baremetal;\nlisteners:\n- port: 8008\ndatabase:\n  name: psycopg2\n  args:\n    port: 5434\n"
+)
 
 
 FIB_TRIE = """\

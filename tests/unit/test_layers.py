@@ -21,8 +21,9 @@ MODULES = {
 LAYERS = (
     ("cli",),
     ("words", "commands"),
-    ("findings_page",),
-    ("drill",),
+    ("findings_page", "migrate_page"),
+    ("drill", "to_postgres"),
+    ("migrate",),
     ("restore", "uninstall", "postgres_major", "upgrade"),
     ("backup",),
     (
@@ -37,7 +38,7 @@ LAYERS = (
         "bundle",
         "upgrade_notes",
     ),
-    ("dns_records", "ports", "well_known"),
+    ("dns_records", "ports", "well_known", "source", "dump"),
     ("components",),
     ("checks",),
     ("templates", "site", "needs", "facts", "data"),
@@ -47,6 +48,7 @@ LAYERS = (
     ("host",),
     ("net", "shell", "signals"),
     ("web", "nameservers", "kernel", "sockets", "federation", "findings"),
+    ("takeover",),
     ("connections", "first_config", "config_schema"),
     ("config", "versions"),
     ("accounts_csv", "settings", "yamlfile", "shape", "nodes", "names"),

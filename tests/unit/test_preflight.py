@@ -80,7 +80,7 @@ def test_the_server_name_never_changes(machine: Machine) -> None:
 
 
 def test_the_server_name_never_changes_with_the_manifest_lost_either(machine: Machine) -> None:
-    machine.put("/etc/matrix-synapse/homeserver.yaml", "# head\nserver_name: old.org\n")
+    machine.put("/etc/matrix-synapse/homeserver.yaml", "# Written by matrix-baremetal;\nserver_name: old.org\n")
     now = a_session(machine)
     obstacle = one(preflight.permanence(now.site, now.host, Manifest()))
     assert "set server_name: old.org" in obstacle.hint

@@ -1,0 +1,96 @@
+"""Somebody comes from Docker, with SQLite or with Postgres, and moves to Postgres: everybody stays logged in."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from tests.lab import Lab
+from tests.system import invariants
+from tests.system.conftest import Snapshots
+from tests.system.docker import FOLDER, POSTGRES, SQLITE, Docker
+from tests.system.site import CONFIG, WHEELS, Site
+from tests.system.test_crash import Moment, strike
+
+pytestmark = pytest.mark.lab
+TAKE = ("migrate", "from-docker", FOLDER, "--email", "admin@example.org", "--wheelhouse", WHEELS)
+PORT = ("migrate", "sqlite-to-postgres", "--wheelhouse", WHEELS)
+DUMP = "/root/synapse.dump"
+# How a dump may come: by which command, and from whom.
+DUMPS = ("pg_dump -Fc synapse", "pg_dump synapse", "pg_dumpall | gzip -c")
+
+
+@pytest.fixture
+def lite(lab: Lab, snapshots: Snapshots) -> Iterator[Docker]:
+    """One with SQLite, on Debian 13."""
+    yield from one(lab, snapshots, 13)
+
+
+@pytest.fixture
+def heavy(lab: Lab, snapshots: Snapshots) -> Iterator[Docker]:
+    """One with Postgres, on Debian 12."""
+    yield from one(lab, snapshots, 12)
+
+
+def one(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Docker]:
+    yield Docker(Site(lab, snapshots.boot("package", debian)))
+    lab.down(f"st-{debian}")
+
+
+def test_a_container_with_sqlite_is_taken_over_and_moves_to_postgres(lite: Docker) -> None:
+    site = lite.site
+    lite.make(SQLITE)
+    # As long as it runs nothing is taken over.
+    running = site.mb(*TAKE, "--check", "--json", status=3)
+    assert "open" in json.loads(running.stdout)["obstacles"][0]["message"]
+    lite.stop()
+    before = lite.tree()
+    page = json.loads(site.mb(*TAKE, "--check", "--json").stdout)
+    assert (page["accounts"], page["obstacles"]) == (2, [])
+    site.mb(*TAKE, status=2)
+    done = site.mb(*TAKE, "--yes")
+    assert "must never run again" in done.stderr
+    assert lite.tree() == before
+    lite.still_there()
+    invariants.nothing_to_do(site)
+    to_postgres(lite)
+
+
+def to_postgres(old: Docker) -> None:
+    """Once Synapse has done with its tables; killed on the way, the same command finishes it."""
+    site, until = old.site, time.monotonic() + 180
+    while (done := site.mb(*PORT, "--check", status=(0, 3))).returncode:
+        assert "still at work" in done.stdout, done.stdout
+        assert time.monotonic() < until
+        time.sleep(3)
+    strike(site, Moment("carry over what is there", 0.5), command=("matrix-baremetal", *PORT, "--yes"))
+    site.mb(*PORT, "--yes")
+    assert "\ndatabase: postgres\n" in site.guest.read(CONFIG)
+    old.still_there()
+    assert site.sql("SELECT count(*) FROM users") == "2"
+    site.mb(*PORT, "--yes", status=1)
+    invariants.nothing_to_do(site)
+
+
+def test_a_container_with_postgres_is_taken_over_by_its_dump(heavy: Docker) -> None:
+    site = heavy.site
+    cluster = heavy.postgres()
+    heavy.make(POSTGRES)
+    heavy.stop()
+    for number, words in enumerate(DUMPS):
+        heavy.dumped(words, f"{DUMP}{number}")
+    # Its program is gone, as it was in a container of its own.
+    site.guest.run(f"systemctl stop postgresql@{cluster.replace(' ', '-')} && pg_dropcluster {cluster}")
+    before = heavy.tree()
+    site.mb(*TAKE, "--yes", status=1)
+    pages = [site.mb(*TAKE, "--dump", f"{DUMP}{number}", "--check", "--json").stdout for number in range(len(DUMPS))]
+    assert len({(row["accounts"], row["database"]["schema"]) for row in map(json.loads, pages)}) == 1
+    site.guest.run(f"head -c 20000 {DUMP}1 > {DUMP}-cut")
+    site.mb(*TAKE, "--dump", f"{DUMP}-cut", "--yes", status=1)
+    site.mb(*TAKE, "--dump", f"{DUMP}2", "--yes")
+    assert heavy.tree() == before
+    heavy.still_there()
+    invariants.nothing_to_do(site)
