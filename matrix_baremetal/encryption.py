@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -90,4 +91,9 @@ def keyring(host: Host) -> Iterator[tuple[str, ...]]:
     finally:
         if host.node(f"{HOME}/S.gpg-agent"):
             host.run("gpgconf", "--homedir", place, "--kill", "all", ok=range(256))
-        host.remove_tree(HOME)
+        # Its agent goes on for a moment, and may put something there meanwhile.
+        for _ in range(20):
+            host.remove_tree(HOME)
+            if host.node(HOME) is None:
+                break
+            time.sleep(0.05)
