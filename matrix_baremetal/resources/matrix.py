@@ -52,6 +52,8 @@ class HomeserverConfig(File):
         host.mkdir(CHECK, 0o750, group=self.group)
         host.write(f"{CHECK}/homeserver.yaml", candidate, 0o640, group=self.group)
         configs = [word for path in (f"{CHECK}/homeserver.yaml", *self.more) for word in ("-c", path)]
+        # That of a run that was killed goes on by itself for a moment, and there can't be two of a name.
+        host.run("systemctl", "stop", unit, ok=range(256))
         result = host.run(
             *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
             *(f"--property={row}" for row in ("User=" + self.group, "ProtectSystem=strict", "PrivateTmp=yes")),

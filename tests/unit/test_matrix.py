@@ -141,6 +141,8 @@ def test_one_good_answer_is_not_enough_while_other_connections_to_the_database_a
 
 def test_a_config_is_checked_by_synapse_with_credentials_of_the_checking_unit(host: FakeHost) -> None:
     CONFIG.make(host, None)
+    asked = [s.argv[0] for s in host.machine.started if "matrix-synapse-check.service" in " ".join(s.argv)]
+    assert asked == ["systemctl", "systemd-run"], "the check of a run that was killed is in the way of another"
     [started] = [s for s in host.machine.started if s.argv[0] == "systemd-run"]
     line = " ".join(started.argv)
     for words in (
