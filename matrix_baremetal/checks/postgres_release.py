@@ -24,6 +24,7 @@ ENDS = {
 }
 # Days before its end that a person hears of it.
 SOON = 180
+PAGES = "/usr/share/doc/matrix-baremetal/how-to"
 # What pg_upgradecluster writes into the start.conf of the cluster that it has left behind.
 LEFT = re.compile(r"was upgraded to a newer major version")
 
@@ -49,7 +50,7 @@ class Release(Check):
         left = (end - today()).days if end else SOON
         if end and left < SOON:
             ends = f"ended on {end}" if left < 0 else f"ends on {end}"
-            cure = f"upgrade Debian to its next release (docs/howto-debian-upgrade.md); then: {COMMAND}"
+            cure = f"upgrade Debian to its next release ({PAGES} has a page); then: {COMMAND}"
             return self.warned(f"the maintenance of Postgres {self.version} {ends}", next=cure)
         for old in host.names("/etc/postgresql"):
             if old != self.version and LEFT.search(host.text(f"/etc/postgresql/{old}/{self.name}/start.conf") or ""):

@@ -1,4 +1,4 @@
-"""Debian 12 becomes Debian 13 under a homeserver, as docs/howto-debian-upgrade.md says: Python and Postgres go."""
+"""Debian 12 becomes Debian 13 under a homeserver, as docs/how-to/debian-upgrade.md says: Python and Postgres go."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.system.site import SYNAPSE, WHEELS, Site
 from tests.system.test_crash import Moment, strike
 
 pytestmark = [pytest.mark.lab, pytest.mark.parametrize("debian", [12], indirect=True, ids=["debian12"])]
-HOWTO = Path(__file__).parents[2] / "docs/howto-debian-upgrade.md"
+HOWTO = Path(__file__).parents[2] / "docs/how-to/debian-upgrade.md"
 MOVE = ("matrix-baremetal", "migrate", "postgres-major", "--yes", "--with-others")
 # What of Debian 13 the move needs, and nothing else of it.
 SEVENTEEN = """

@@ -42,8 +42,8 @@ def test_machines_from_one_image_are_each_their_own_in_seconds(
 
 
 def howto() -> list[str]:
-    """The commands that make an image, as docs/howto-cloud-init.md has them."""
-    text = (cloud.TREE / "docs/howto-cloud-init.md").read_text().partition("\n## An image")[2]
+    """The commands that make an image, as docs/how-to/cloud-init.md has them."""
+    text = (cloud.TREE / "docs/how-to/cloud-init.md").read_text().partition("\n## An image")[2]
     commands = re.findall(r"^    (\S.*)$", text, re.MULTILINE)
     assert len(commands) == 4
     return commands

@@ -17,7 +17,7 @@ from tests.system.conftest import Snapshots
 from tests.system.site import WHEELS, Site
 
 pytestmark = pytest.mark.lab
-HOWTO = Path(__file__).parents[2] / "docs/howto-lan.md"
+HOWTO = Path(__file__).parents[2] / "docs/how-to/lan.md"
 
 
 class Trusting(Web):

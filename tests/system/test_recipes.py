@@ -1,4 +1,4 @@
-"""The programs of docs/howto-restore.md that carry backups away, as they stand there: by ssh, restic and borg."""
+"""The programs of docs/how-to/restore.md that carry backups away, as they stand there: by ssh, restic and borg."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from tests.system.site import Site
 
 pytestmark = [pytest.mark.lab, pytest.mark.long]
-PAGE = Path(__file__).parents[2] / "docs/howto-restore.md"
+PAGE = Path(__file__).parents[2] / "docs/how-to/restore.md"
 PROGRAM = "/usr/local/sbin/take-away"
 # Another machine as far as ssh can tell, with the user that the page speaks of.
 STORAGE = """

@@ -21,7 +21,7 @@ from tests.system.test_crash import Moment, strike
 pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
 OLD, NEW = "1.162.0", "1.163.2"
 OPT = "/opt/matrix-baremetal/synapse"
-HOWTO = Path(__file__).parents[2] / "docs/howto-upgrade.md"
+HOWTO = Path(__file__).parents[2] / "docs/how-to/upgrade.md"
 UPGRADE = ("matrix-baremetal", "upgrade", "--force", "--wheelhouse", WHEELS)
 # In the order of an upgrade.
 MOMENTS = (
