@@ -23,11 +23,11 @@ from matrix_baremetal.errors import ConfigError, Error, Obstacle
 from matrix_baremetal.host import DISPLACED, Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.sqlite_store import SqliteStore
-from matrix_baremetal.restore import Held
+from matrix_baremetal.restore import NOTE, Held
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import PIECE
 from matrix_baremetal.source import ETC as THEIRS
-from matrix_baremetal.source import MEDIA, Source
+from matrix_baremetal.source import MADE_BY_US, MEDIA, Source
 from matrix_baremetal.takeover import CONF_D, Takeover
 from matrix_baremetal.transfer import Transfer
 
@@ -239,13 +239,16 @@ def set_aside(host: Host, folder: str) -> None:
 
 
 def make_ready(host: Host) -> None:
-    """Its user may have no group of its own, and its unit may be masked since the package went."""
+    """Its user may have no group of its own, and since the package went, its unit is masked and a link of the package
+    has ours count as enabled: until the package is purged, which takes the link away.
+    """
     host.run("systemd-sysusers", "/usr/lib/sysusers.d/matrix-baremetal.conf")
     host.run("usermod", f"--gid={USER}", USER)
-    mask = "/etc/systemd/system/matrix-synapse.service"
+    mask, link = (f"/etc/systemd/system/{place}matrix-synapse.service" for place in ("", "multi-user.target.wants/"))
     if host.target(mask) == "/dev/null":
         host.remove(mask)
-        host.run("systemctl", "daemon-reload")
+    host.remove(link)
+    host.run("systemctl", "daemon-reload")
 
 
 def kept(host: Host) -> str:
@@ -254,6 +257,20 @@ def kept(host: Host) -> str:
     host.mkdir(DISPLACED, 0o700)
     host.rename(ASIDE, place)
     return place
+
+
+def ended(host: Host) -> bool:
+    """Whether a run was cut off when all was done but to put Debian's config by: to begin again would bring back the
+    old rows over what has been said since.
+    """
+    ours = (host.read(f"{THEIRS}/homeserver.yaml") or b"").startswith(MADE_BY_US)
+    return ours and host.node(ASIDE) is not None and host.node(NOTE) is None
+
+
+def packages(host: Host) -> tuple[str, ...]:
+    """The old package, as long as dpkg has notes of it: purged, it takes along what is ours now under its names."""
+    known = ("matrix-synapse", "matrix-synapse-py3")
+    return tuple(name for name in known if host.node(f"/var/lib/dpkg/info/{name}.list"))
 
 
 def forget(host: Host) -> None:

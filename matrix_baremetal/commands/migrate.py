@@ -21,6 +21,10 @@ ONE = (
     "the old Synapse must never run again once this one has: two with one name and one key break their rooms for good"
 )
 DOCKER = "see that nothing starts it: docker rm synapse, and the same in any compose file"
+PURGE = (
+    "Do not purge the old package ({name}): that would take files along that are this server's now. If it happened: "
+    "matrix-baremetal apply"
+)
 
 
 def run(args: Namespace) -> int:
@@ -35,22 +39,24 @@ def take_over(args: Namespace) -> int:
     host = running(args, "migrate")
     transfer = Transfer(quiet=args.quiet or args.json)
     with locked(host, f"migrate {args.action}", wait=args.wait):
-        taken, new = looked(host, args, transfer)
-        now = session.of(host, taken.config, args.wheelhouse)
-        stops = [*migrate.obstacles(host, now, taken)]
-        unready = preflight.unready(now.site, now.needs, host, now.manifest)
-        theirs = [*preflight.another(host)] if args.action == "from-debian" else []
-        stops += [*restore.obstacles(now, taken), *(each for each in unready if each not in theirs)]
-        if args.check:
+        if args.action == "from-debian" and migrate.ended(host):
             migrate.forget(host)
-            return checked(taken, stops, args, new=new)
-        if not (args.json or args.quiet):
-            print(f"\n{migrate_page.page(taken, new=new)}\n")
-        preflight.refuse(stops)
-        log.warn(f"{ONE}; {DOCKER}" if taken.source.docker else ONE)
-        confirmed(args)
-        again = f"matrix-baremetal migrate {args.action} --yes {taken.path}"
-        agreed(now, again, "this server takes their place", args)
+            raise Error(
+                f"all was taken over by the run before; the old config is in {migrate.kept(host)}",
+                hint="matrix-baremetal apply",
+            )
+        try:
+            taken, new = looked(host, args, transfer)
+            stops = in_its_way(host, taken, args)
+            if args.check:
+                migrate.forget(host)
+                return checked(taken, stops, args, new=new)
+            if not (args.json or args.quiet):
+                print(f"\n{migrate_page.page(taken, new=new)}\n")
+            settled(host, taken, stops, args)
+        except Error:
+            migrate.forget(host)
+            raise
         if args.action == "from-debian":
             migrate.set_aside(host, args.folder)
             migrate.make_ready(host)
@@ -64,7 +70,28 @@ def take_over(args: Namespace) -> int:
         report.document({**rows, "pending": [{"what": c.title, "reason": c.reason} for c in pending]})
     elif not args.quiet:
         told(taken, left, time.monotonic() - began)
+        if args.action == "from-debian" and (old := migrate.packages(host)):
+            print(report.wrapped(PURGE.format(name=" ".join(old))))
     return DIFFERS if pending else 0
+
+
+def in_its_way(host: Host, taken: Taken, args: Namespace) -> list[Obstacle]:
+    """What is in the way of it on this machine. Debian's own config is not: it is set aside."""
+    now = session.of(host, taken.config, args.wheelhouse)
+    unready = preflight.unready(now.site, now.needs, host, now.manifest)
+    theirs = [*preflight.another(host)] if args.action == "from-debian" else []
+    stops = [*migrate.obstacles(host, now, taken), *restore.obstacles(now, taken)]
+    return stops + [each for each in unready if each not in theirs]
+
+
+def settled(host: Host, taken: Taken, stops: list[Obstacle], args: Namespace) -> None:
+    """Nothing is in the way, and whoever began it wants it. Raises `Error`."""
+    preflight.refuse(stops)
+    log.warn(f"{ONE}; {DOCKER}" if taken.source.docker else ONE)
+    confirmed(args)
+    again = f"matrix-baremetal migrate {args.action} --yes {taken.path}"
+    now = session.of(host, taken.config, args.wheelhouse)
+    agreed(now, again, "this server takes their place", args)
 
 
 def looked(host: Host, args: Namespace, transfer: Transfer) -> tuple[Taken, bool]:

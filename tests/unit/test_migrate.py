@@ -21,6 +21,7 @@ from tests.fakes import FakeHost, Killed, Machine
 
 FOLDER = "/srv/synapse"
 ETC = "/etc/matrix-synapse"
+WANTS = "/etc/systemd/system/multi-user.target.wants/matrix-synapse.service"
 SEED = "ed25519 a_old AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA\n"
 YAML = """\
 server_name: example.org
@@ -114,6 +115,8 @@ def a_debian(folder: Path) -> Machine:
     machine.put(f"{MEDIA}/local_content/aa/bb/cc", "a picture")
     machine.at("/etc/systemd/system").mkdir(parents=True, exist_ok=True)
     machine.at("/etc/systemd/system/matrix-synapse.service").symlink_to("/dev/null")
+    machine.at(WANTS).parent.mkdir()
+    machine.at(WANTS).symlink_to("/lib/systemd/system/matrix-synapse.service")
     rows(machine.at("/var/lib/matrix-synapse/homeserver.db"))
     return machine
 
@@ -140,9 +143,31 @@ def test_debians_package_is_taken_over_killed_at_any_operation(tmp_path: Path) -
         assert host.node("/var/lib/matrix-synapse/homeserver.db")
         assert host.names(f"{ETC}/conf.d") == ("turn_shared_secret",)
         assert host.target("/etc/systemd/system/matrix-synapse.service") is None
+        assert host.target(WANTS) is None
         [aside] = [p for p in again.at("/var/lib/matrix-baremetal/displaced").iterdir() if p.name.endswith("-debian")]
         assert (aside / "homeserver.signing.key").read_text() == SEED
     assert count > 3
+
+
+def test_what_was_cut_off_at_its_very_end_is_not_begun_again(tmp_path: Path) -> None:
+    machine = a_debian(tmp_path / "old")
+    host = FakeHost(machine)
+    assert not migrate.ended(host)
+    take_over(host, debian=True)
+    [aside] = host.names("/var/lib/matrix-baremetal/displaced")
+    assert not migrate.ended(host)
+    host.rename(f"/var/lib/matrix-baremetal/displaced/{aside}", migrate.ASIDE)
+    assert migrate.ended(host)
+    # As long as there is a note, rows may still have to be brought.
+    machine.put(restore.NOTE, "{}")
+    assert not migrate.ended(host)
+
+
+def test_the_old_package_is_named_as_long_as_dpkg_knows_it(tmp_path: Path) -> None:
+    machine = Machine(tmp_path / "machine")
+    assert migrate.packages(FakeHost(machine)) == ()
+    machine.put("/var/lib/dpkg/info/matrix-synapse-py3.list", "")
+    assert migrate.packages(FakeHost(machine)) == ("matrix-synapse-py3",)
 
 
 def test_our_own_config_is_not_debians(tmp_path: Path) -> None:
