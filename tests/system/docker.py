@@ -45,14 +45,15 @@ class Docker:
         self.site, self.guest = site, site.guest
         self.name, self.url = site.server_name, f"http://{site.server_name}:8008"
 
+    @property
+    def key_file(self) -> str:
+        """Its signing key."""
+        return f"{FOLDER}/{self.name}.signing.key"
+
     def make(self, database: str = SQLITE) -> None:
         """Generate it, and let people use it."""
-        self.guest.run(
-            f"test -e {PROGRAM} || python3 -m venv {PROGRAM} && "
-            f"{PROGRAM}/bin/pip install -q --no-index --find-links {WHEELS} "
-            f"matrix-synapse psycopg2-binary && install -d -o {OWNER} -g {OWNER} {FOLDER}",
-            timeout=300,
-        )
+        self.program(PROGRAM)
+        self.guest.run(f"install -d -o {OWNER} -g {OWNER} {FOLDER}")
         words = f"--server-name {self.name} --config-path /data/homeserver.yaml --config-directory /data"
         self.python(f"synapse.app.homeserver {words} --data-directory /data --generate-config --report-stats no")
         # The last of two equal keys counts for Synapse, and people do append.
@@ -61,6 +62,14 @@ class Docker:
         self.guest.write(f"{FOLDER}/whatsapp-registration.yaml", registration())
         self.start()
         self.use()
+
+    def program(self, place: str) -> None:
+        """Synapse in a virtualenv, unless it is there."""
+        self.guest.run(
+            f"test -e {place} || python3 -m venv {place} && {place}/bin/pip install -q --no-index "
+            f"--find-links {WHEELS} matrix-synapse psycopg2-binary",
+            timeout=300,
+        )
 
     def postgres(self) -> str:
         """The other container, with a Postgres whose locale is not C, as few are; its cluster."""
@@ -106,7 +115,7 @@ class Docker:
         answer = web.ask("POST", address, {"picture": PICTURE}, token=self.alice.token)
         assert answer.status == 200, answer.text
         self.picture = str(answer.data["content_uri"]).removeprefix("mxc://")
-        self.key = self.guest.read(f"{FOLDER}/{self.name}.signing.key")
+        self.key = self.guest.read(self.key_file)
 
     def tree(self) -> str:
         """All of its folder: names, owners, modes, times and bytes."""

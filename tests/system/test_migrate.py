@@ -1,4 +1,4 @@
-"""Somebody comes from Docker, with SQLite or with Postgres, and moves to Postgres: everybody stays logged in."""
+"""Somebody comes from Docker, with SQLite or with Postgres, or from Debian's package: everybody stays logged in."""
 
 from __future__ import annotations
 
@@ -11,12 +11,14 @@ import pytest
 from tests.lab import Lab
 from tests.system import invariants
 from tests.system.conftest import Snapshots
+from tests.system.debians import DATA, ETC, Debians
 from tests.system.docker import FOLDER, POSTGRES, SQLITE, Docker
-from tests.system.site import CONFIG, WHEELS, Site
+from tests.system.site import CONFIG, DISPLACED, WHEELS, Site
 from tests.system.test_crash import Moment, strike
 
 pytestmark = pytest.mark.lab
 TAKE = ("migrate", "from-docker", FOLDER, "--email", "admin@example.org", "--wheelhouse", WHEELS)
+FROM_DEBIAN = ("migrate", "from-debian", "--email", "admin@example.org", "--wheelhouse", WHEELS)
 PORT = ("migrate", "sqlite-to-postgres", "--wheelhouse", WHEELS)
 DUMP = "/root/synapse.dump"
 # How a dump may come: by which command, and from whom.
@@ -33,6 +35,13 @@ def lite(lab: Lab, snapshots: Snapshots) -> Iterator[Docker]:
 def heavy(lab: Lab, snapshots: Snapshots) -> Iterator[Docker]:
     """One with Postgres, on Debian 12."""
     yield from one(lab, snapshots, 12)
+
+
+@pytest.fixture
+def theirs(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Debians]:
+    """One of Synapse's own package."""
+    yield Debians(Site(lab, snapshots.boot("package", debian)))
+    lab.down(f"st-{debian}")
 
 
 def one(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Docker]:
@@ -94,3 +103,31 @@ def test_a_container_with_postgres_is_taken_over_by_its_dump(heavy: Docker) -> N
     assert heavy.tree() == before
     heavy.still_there()
     invariants.nothing_to_do(site)
+
+
+@pytest.mark.sampled(12)
+def test_somebody_comes_from_debians_package(theirs: Debians) -> None:
+    """apt put ours in its place. Cut off by a failing power once, the same command finishes it."""
+    site = theirs.site
+    theirs.make()
+    before = theirs.rows()
+    page = json.loads(site.mb(*FROM_DEBIAN, "--check", "--json").stdout)
+    assert (page["accounts"], page["obstacles"]) == (2, [])
+    site.mb(*FROM_DEBIAN, status=2)
+    strike(site, Moment("change places"), plug=True, command=("matrix-baremetal", *FROM_DEBIAN, "--yes"))
+    done = site.mb(*FROM_DEBIAN, "--yes")
+    assert "Do not purge the old package (matrix-synapse-py3)" in " ".join(done.stdout.split())
+    theirs.still_there()
+    assert theirs.rows() == before
+    kept = site.guest.run(
+        f"cd {DISPLACED}/*-from-debian && find . -type f | sort && cat homeserver.signing.key"
+    ).stdout
+    assert kept.split("\n")[:3] == ["./conf.d/own.yaml", "./conf.d/report_stats.yaml", "./conf.d/server_name.yaml"]
+    assert theirs.key in kept
+    invariants.nothing_to_do(site)
+    assert invariants.found(site) == []
+    # What the old package's purge takes, and the link that enabled its unit, are made anew.
+    site.guest.run(f"rm {DATA}/homeserver.db && dpkg --purge matrix-synapse-py3")
+    assert site.planned() == {f"file {ETC}/homeserver.yaml", f"file {ETC}/log.yaml", "matrix-synapse.service"}
+    site.mb("apply", "--wheelhouse", WHEELS)
+    theirs.still_there()
