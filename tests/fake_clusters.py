@@ -75,7 +75,8 @@ class Clustered(Machine):
             self.port(OLD, int(argv[-1]))
             return GOOD
         if name == "systemctl" and argv[1] == "stop":
-            self.units[argv[-1]].active = False
+            if argv[-1] in self.units:
+                self.units[argv[-1]].active = False
             return GOOD
         if name == "systemctl" and argv[1] in ("start", "restart") and (cluster := cluster_of(argv[-1])):
             self.units.setdefault(argv[-1], self.units[unit(OLD)].__class__(enabled=True)).start()
