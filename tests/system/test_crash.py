@@ -123,6 +123,7 @@ def finish(site: Site) -> None:
     invariants.remembered(site)
 
 
+@pytest.mark.sampled(13)
 def test_killed_at_every_turn(fresh: Site) -> None:
     struck = struck_by(fresh, MOMENTS)
     sys.stderr.write(f"\nDebian {fresh.guest.debian}, killed {len(struck)} times: {'; '.join(struck)}\n")
