@@ -98,7 +98,6 @@ def test_the_well_known_files(standing: Site) -> None:
 
 def test_only_what_is_for_everybody_is_passed_on(standing: Site) -> None:
     for path in (
-        "/",
         "/health",
         "/metrics",
         "/_synapse/admin/v1/server_version",
