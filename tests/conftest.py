@@ -31,7 +31,7 @@ FAILED = Path(tempfile.gettempdir(), f"matrix-baremetal-{os.environ.get('PYTEST_
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Last what needs both releases for itself: until then each has a worker, and virtual machines the third.
+    # Last what needs both releases for itself: until then each has a worker.
     items.sort(key=lambda item: (boots(item) + 2 * (group(item) == "both"), release(item)))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
