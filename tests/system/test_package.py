@@ -68,7 +68,8 @@ def builder(request: pytest.FixtureRequest) -> Iterator[Guest]:
     unpack_tree(guest)
     guest.run("apt-get update -q && apt-get install -q -y --no-install-recommends dpkg-dev lintian")
     guest.run("cd /srv/tree && apt-get build-dep -q -y --no-install-recommends ./")
-    guest.run(f"{BUILD} || {{ tail -n 40 /srv/build.log; exit 1; }}")
+    # With all unit tests, on one of the processors, which others may be using.
+    guest.run(f"{BUILD} || {{ tail -n 40 /srv/build.log; exit 1; }}", timeout=1800)
     yield guest
     guest.down()
 
