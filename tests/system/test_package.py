@@ -61,7 +61,11 @@ def unpack_tree(guest: Guest) -> None:
     guest.run("rm -rf /srv/tree && mkdir /srv/tree && tar -C /srv/tree --no-same-owner -xf /srv/tree.tar")
 
 
-@pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
+# A build runs all unit tests on one processor, for seven minutes.
+RELEASES = (pytest.param(12, id="debian12"), pytest.param(13, id="debian13", marks=pytest.mark.long))
+
+
+@pytest.fixture(scope="module", params=RELEASES)
 def builder(request: pytest.FixtureRequest) -> Iterator[Guest]:
     """A Debian machine with the tree and what a build depends on, and the package built by dpkg-buildpackage."""
     guest = Lab().up(f"st-build{request.param}", request.param, bare=True)
