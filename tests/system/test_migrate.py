@@ -49,6 +49,7 @@ def one(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Docker]:
     lab.down(f"st-{debian}")
 
 
+@pytest.mark.long
 def test_a_container_with_sqlite_is_taken_over_and_moves_to_postgres(lite: Docker) -> None:
     site = lite.site
     lite.make(SQLITE)
@@ -84,6 +85,7 @@ def to_postgres(old: Docker) -> None:
     invariants.nothing_to_do(site)
 
 
+@pytest.mark.long
 def test_a_container_with_postgres_is_taken_over_by_its_dump(heavy: Docker) -> None:
     site = heavy.site
     cluster = heavy.postgres()
