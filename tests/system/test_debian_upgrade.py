@@ -20,7 +20,7 @@ HOWTO = Path(__file__).parents[2] / "docs/how-to/debian-upgrade.md"
 MOVE = ("matrix-baremetal", "migrate", "postgres-major", "--yes", "--with-others")
 # What of Debian 13 the move needs, and nothing else of it.
 SEVENTEEN = """
-echo 'deb http://deb.debian.org/debian trixie main' > /etc/apt/sources.list.d/trixie.list
+sed -n 's/ bookworm main$/ trixie main/p' /etc/apt/sources.list > /etc/apt/sources.list.d/trixie.list
 printf 'Package: *\\nPin: release n=trixie\\nPin-Priority: 100\\n' > /etc/apt/preferences.d/trixie
 apt-get update -q && apt-get install -q -y --no-install-recommends -t trixie postgresql-17
 """
