@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import sys
-from argparse import Namespace
 
 from matrix_baremetal.commands.init import Unanswered
 
+GO_ON = "Type yes to go on: "
 
-def confirmed(args: Namespace) -> None:
-    """Ask whether to go on. Raises `Unanswered`."""
-    if args.yes:
-        return
+
+def agreed(question: str, alone: str, hint: str, wanted: str = "yes") -> None:
+    """Ask, and go on only after the wanted word. Raises `Unanswered`, with `alone` where nobody is here."""
     if not sys.stdin.isatty():
-        raise Unanswered("nobody can be asked here", hint="the same command with --yes, once you have read the page")
-    if input("Type yes to go on: ").strip().lower() != "yes":
-        raise Unanswered("nothing was changed", hint="type yes, or say --yes")
+        raise Unanswered(alone, hint=hint)
+    if input(question).strip().lower() != wanted:
+        raise Unanswered("nothing was changed", hint=f"type {wanted}, or say --yes")
+
+
+def confirmed(*, yes: bool) -> None:
+    """Ask whether to go on after a page that says what will be done. Raises `Unanswered`."""
+    if not yes:
+        agreed(GO_ON, "nobody can be asked here", "the same command with --yes, once you have read the page")

@@ -88,7 +88,7 @@ def settled(host: Host, taken: Taken, stops: list[Obstacle], args: Namespace) ->
     """Nothing is in the way, and whoever began it wants it. Raises `Error`."""
     preflight.refuse(stops)
     log.warn(f"{ONE}; {DOCKER}" if taken.source.docker else ONE)
-    confirmed(args)
+    confirmed(yes=args.yes)
     again = f"matrix-baremetal migrate {args.action} --yes {taken.path}"
     now = session.of(host, taken.config, args.wheelhouse)
     agreed(now, again, "this server takes their place", args)

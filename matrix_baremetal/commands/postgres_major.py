@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 
 from matrix_baremetal import backup, log, postgres_major, preflight, report, session
-from matrix_baremetal.commands import apply
-from matrix_baremetal.commands.init import Unanswered
+from matrix_baremetal.commands import apply, asking
 from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -77,11 +75,8 @@ def agreed(now: Session, move: ClusterMove, args: Namespace) -> None:
         if not (args.quiet or args.json):
             print("\n".join(report.wrapped(line, 0) for line in lines))
         return
-    if not sys.stdin.isatty():
-        raise Unanswered(" ".join(lines), hint=f"{cluster_move.COMMAND} --yes")
-    print("\n".join(report.wrapped(line, 0) for line in lines))
-    if input("Type yes to go on: ").strip().lower() != "yes":
-        raise Unanswered("nothing was changed", hint="type yes, or say --yes")
+    question = "".join(f"{report.wrapped(line, 0)}\n" for line in lines) + asking.GO_ON
+    asking.agreed(question, " ".join(lines), f"{cluster_move.COMMAND} --yes")
 
 
 def moved(host: Host, move: ClusterMove, args: Namespace, transfer: Transfer) -> list[str]:

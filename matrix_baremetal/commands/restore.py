@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 
 from matrix_baremetal import config, log, preflight, release, report, restore, session, versions
-from matrix_baremetal.commands import apply
+from matrix_baremetal.commands import apply, asking
 from matrix_baremetal.commands.backup import stamp
-from matrix_baremetal.commands.init import Unanswered
 from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
@@ -83,11 +81,8 @@ def agreed(now: Session, yes: str, then: str, args: Namespace) -> None:
     if not restore.occupied(now) or args.yes:
         return
     what = f"{now.site.config.server_name} is on this machine already, with its accounts and messages"
-    if not sys.stdin.isatty():
-        raise Unanswered(f"{what}; they would be set aside", hint=yes)
-    answer = input(f"{what}.\nThey are set aside, and {then}. Type yes to go on: ")
-    if answer.strip().lower() != "yes":
-        raise Unanswered("nothing was changed", hint="type yes, or say --yes")
+    question = f"{what}.\nThey are set aside, and {then}. {asking.GO_ON}"
+    asking.agreed(question, f"{what}; they would be set aside", yes)
 
 
 def told(held: Held, left: list[str], seconds: float) -> None:

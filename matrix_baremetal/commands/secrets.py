@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 from matrix_baremetal import report, session
-from matrix_baremetal.commands import apply
-from matrix_baremetal.commands.init import Unanswered
+from matrix_baremetal.commands import apply, asking
 from matrix_baremetal.converge import plan
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
@@ -95,10 +93,9 @@ def still(now: Session) -> None:
 def agreed(secret: Secret) -> None:
     """Ask a person, told what ends. Raises `Unanswered`."""
     name = os.path.basename(secret.path)
-    if not sys.stdin.isatty():
-        raise Unanswered(
-            f"nobody is here to say whether {name} may go", hint=f"matrix-baremetal secrets rotate {name} --yes"
-        )
-    print(report.wrapped(f"A new {name} ends {secret.breaks}. Synapse is restarted with it, which takes a moment."))
-    if input("Type yes to go on: ").strip().lower() != "yes":
-        raise Unanswered("nothing was changed", hint="type yes, or say --yes")
+    told = f"A new {name} ends {secret.breaks}. Synapse is restarted with it, which takes a moment."
+    asking.agreed(
+        f"{report.wrapped(told)}\n{asking.GO_ON}",
+        f"nobody is here to say whether {name} may go",
+        f"matrix-baremetal secrets rotate {name} --yes",
+    )

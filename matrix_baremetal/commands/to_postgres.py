@@ -92,7 +92,7 @@ def agreed(move: Move, args: Namespace) -> None:
     """Say it, and ask."""
     if not (args.json or args.quiet):
         print(f"\n{page(move)}\n")
-    confirmed(args)
+    confirmed(yes=args.yes)
 
 
 def carried(host: Host, move: Move, args: Namespace, transfer: Transfer) -> float:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from pathlib import Path
 
 from matrix_baremetal import report, session, uninstall
-from matrix_baremetal.commands.init import Unanswered
+from matrix_baremetal.commands import asking
 from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
@@ -49,16 +48,10 @@ def agreed(now: Session, *, purge: bool) -> None:
     """Ask a person, who types the server's name before data goes. Raises `Unanswered`."""
     name = now.site.config.server_name
     command = "matrix-baremetal uninstall --purge --yes" if purge else "matrix-baremetal uninstall --yes"
-    if not sys.stdin.isatty():
-        raise Unanswered(f"nobody is here to say whether {name} may go", hint=command)
     if not purge:
-        wanted, question = (
-            "yes",
-            f"{name} is stopped and removed from this machine; its data stays. Type yes to go on: ",
-        )
+        wanted, question = "yes", f"{name} is stopped and removed from this machine; its data stays. {asking.GO_ON}"
     else:
         lines = "\n".join(f"  {line}" for line in uninstall.listed(now))
-        print(f"This goes for good, and nobody can be {name} again without a backup that is elsewhere:\n{lines}")
-        wanted, question = name, f"Type {name} to go on: "
-    if input(question).strip().lower() != wanted:
-        raise Unanswered("nothing was changed", hint=f"type {wanted}, or say --yes")
+        told = f"This goes for good, and nobody can be {name} again without a backup that is elsewhere:\n{lines}"
+        wanted, question = name, f"{told}\nType {name} to go on: "
+    asking.agreed(question, f"nobody is here to say whether {name} may go", command, wanted)
