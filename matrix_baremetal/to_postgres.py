@@ -22,6 +22,7 @@ from matrix_baremetal.resources.matrix import HomeserverConfig
 from matrix_baremetal.resources.port import Port, config_file
 from matrix_baremetal.resources.postgres import MARK_DATABASE, OURS, query
 from matrix_baremetal.resources.postgres_copy import PostgresCopy
+from matrix_baremetal.resources.store import UPDATES
 from matrix_baremetal.session import Session
 from matrix_baremetal.transfer import Transfer
 from matrix_baremetal.yamlfile import dump, foreign
@@ -30,7 +31,6 @@ NOTE = f"{STATE}/to-postgres.json"
 CONFIG = f"{ETC}/config.yaml"
 LINE = re.compile(rb"""^(database:[ \t]*)(["']?)(sqlite|postgres)\2(?=[ \t]*(?:#.*)?\r?$)""", re.MULTILINE)
 MB = 1024 * 1024
-PENDING = "SELECT update_name FROM background_updates ORDER BY 1;"
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def obstacles(host: Host, move: Move) -> Iterator[Obstacle]:
         hint = f"set database: postgres in {CONFIG}, then: matrix-baremetal install"
         yield Obstacle("there is nothing in SQLite here", hint)
         return
-    if pending := [name for (name,) in store.rows(host, PENDING)]:
+    if pending := [name for (name,) in store.rows(host, UPDATES)]:
         yield Obstacle(
             f"Synapse is still at work on its own tables ({pending[0]}, {len(pending)} in all)",
             "let it run, minutes or, on a large server, hours; then run the same command again",

@@ -27,6 +27,7 @@ from matrix_baremetal.resources.matrix import Homeserver, HomeserverConfig
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.resources.store import UPDATES
 from matrix_baremetal.resources.systemd import last_lines, shown
 from matrix_baremetal.session import Session
 from matrix_baremetal.versions import VERSION, numbers
@@ -38,8 +39,6 @@ ANSWERING = 60.0
 STEADY = 10.0
 # What a virtualenv takes, times 1.2: bytes, and files.
 VIRTUALENV = (350 * MB, 12_000)
-# A new server has some forty of them for a minute.
-UPDATES = """SELECT update_name FROM background_updates ORDER BY update_name;"""
 
 
 class Telling(Protocol):

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix_baremetal import postgres_major, upgrade
+from matrix_baremetal import postgres_major
 from matrix_baremetal.checks import database, growth
 from matrix_baremetal.resources import (
     admin_api,
@@ -54,7 +54,7 @@ SOUND = {
     postgres_major.TABLESPACES: [],
     postgres_major.SIZES: [["8388608"]],
     schema.COMPAT: [["84"]],
-    upgrade.UPDATES: [],
+    store.UPDATES: [],
 }
 
 

@@ -146,4 +146,6 @@ class Copy(ABC):
 
 
 VERSION = """SELECT 1 FROM schema_version LIMIT 1;"""
+# Synapse's work on its own tables, as a new version or a new server begins it.
+UPDATES = """SELECT update_name FROM background_updates ORDER BY update_name;"""
 NUMBERS = """SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM rooms);"""

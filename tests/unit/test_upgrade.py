@@ -13,7 +13,7 @@ from matrix_baremetal.commands import upgrade as command
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
 from matrix_baremetal.release import OPT, Release
-from matrix_baremetal.resources import schema
+from matrix_baremetal.resources import schema, store
 from tests.backups import DIRECTORY
 from tests.fakes import MINIMAL, FakeHost, a_site
 from tests.upgrades import NEW, OLD, PATIENCE, SYNAPSE, Breaking, Told, of, older, rolled_back, runs, upgraded, words
@@ -102,7 +102,7 @@ def test_what_there_is_not_is_refused_in_words(machine: Breaking, wanted: str, s
 
 
 def test_at_a_bad_moment_it_is_refused_unless_somebody_insists(machine: Breaking) -> None:
-    machine.postgres.says[upgrade.UPDATES] = [["a"], ["b"]]
+    machine.postgres.says[store.UPDATES] = [["a"], ["b"]]
     before = machine.tree()
     with pytest.raises(Error, match="2 background updates are left") as caught:
         upgraded(machine)
