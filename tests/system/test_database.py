@@ -12,10 +12,12 @@ from tests.system.site import SYNAPSE, Site
 pytestmark = pytest.mark.lab
 
 
-def wait_until_ready(site: Site, seconds: float = 60) -> None:
+def wait_until_ready(site: Site, seconds: float = 180) -> None:
+    """Seconds where nothing else is at work; beside other work Postgres first gets all its files onto the disk."""
     deadline = time.monotonic() + seconds
-    while not site.status()["ready"]:
-        assert time.monotonic() < deadline, site.guest.run(f"journalctl -n 30 -u {SYNAPSE}").stdout
+    while not (page := site.status())["ready"]:
+        said = f"systemctl status --no-pager -n 20 {site.cluster}; journalctl -n 5 --no-pager -u {SYNAPSE}"
+        assert time.monotonic() < deadline, f"{page['faults']}\n{site.guest.run(said, check=False).stdout}"
         time.sleep(0.5)
 
 

@@ -126,7 +126,6 @@ def daemons() -> set[int]:
 
 @pytest.mark.lab
 @pytest.mark.vm
-@pytest.mark.long
 def test_vagrant_up_ends_in_a_homeserver_that_is_ready(tmp_path: Path) -> None:
     boxes = {"debian/bookworm64": vagrant.box(12, built(tmp_path)), "debian/trixie64": vagrant.box(13)}
     with vagrant.vagrant(boxes) as here:
