@@ -6,7 +6,18 @@ import time
 from argparse import Namespace
 from dataclasses import asdict
 
-from matrix_baremetal import log, migrate, migrate_page, preflight, report, restore, session, source, takeover
+from matrix_baremetal import (
+    log,
+    migrate,
+    migrate_page,
+    postgres_data,
+    preflight,
+    report,
+    restore,
+    session,
+    source,
+    takeover,
+)
 from matrix_baremetal.commands import postgres_major, to_postgres
 from matrix_baremetal.commands.asking import confirmed
 from matrix_baremetal.commands.restore import agreed, brought, running
@@ -100,7 +111,7 @@ def looked(host: Host, args: Namespace, transfer: Transfer) -> tuple[Taken, bool
         found = source.docker(host, args.folder)
     else:
         found = source.debian(host, args.folder, migrate.ASIDE if host.node(migrate.ASIDE) else args.folder)
-    dumped = dump_of(found, args)
+    dumped = dump_of(host, found, args, transfer)
     rows = migrate.looked(host, found, dumped, transfer)
     wished = takeover.taken_over(found.settings, rows.kind, args.hostname)
     text = wished.text(args.email)
@@ -111,13 +122,15 @@ def looked(host: Host, args: Namespace, transfer: Transfer) -> tuple[Taken, bool
     return migrate.held(host, found, rows, wished, text if new else "", wanted), new
 
 
-def dump_of(found: Source, args: Namespace) -> str | None:
+def dump_of(host: Host, found: Source, args: Namespace, transfer: Transfer) -> str | None:
     """The file with its rows, where it kept them in Postgres. Raises `Error` where that is missing or too much."""
-    if found.driver == "sqlite3" and args.dump:
+    if found.driver == "sqlite3" and (args.dump or args.postgres_data):
         raise Error(
-            f"{found.folder} keeps its rows in SQLite, in {found.file}, so a dump of Postgres is of another server",
+            f"{found.folder} keeps its rows in SQLite, in {found.file}, so Postgres has another server's",
             hint=f"matrix-baremetal migrate {args.action} {args.folder}",
         )
+    if args.postgres_data:
+        return postgres_data.dumped(host, args.postgres_data, found.role, found.database, transfer)
     if found.driver == "psycopg2" and not args.dump:
         within = "docker exec CONTAINER" if args.action == "from-docker" else "sudo"
         make = f"{within} pg_dump -U {found.role} -Fc {found.database} > synapse.dump"

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
+
 from matrix_baremetal.words.common import Commands, Words, actions, command, converging, directory, file, seconds
 
 EXAMPLE = """\
   matrix-baremetal migrate from-docker /srv/synapse --check
   matrix-baremetal migrate from-docker /srv/synapse
   matrix-baremetal migrate from-docker /srv/synapse --dump /srv/synapse.dump
+  matrix-baremetal migrate from-docker /srv/synapse --postgres-data /srv/postgres
   matrix-baremetal migrate from-debian
   matrix-baremetal migrate sqlite-to-postgres"""
 MAJOR = """\
@@ -21,11 +24,15 @@ def add(commands: Commands) -> None:
     ways = actions(command(commands, "migrate", help, f"{EXAMPLE}\n{MAJOR}"))
     words = command(ways, "from-docker", "take over the folder that a container of Synapse has at /data", EXAMPLE)
     words.add_argument("folder", metavar="DATA_DIR", type=directory)
+    help = "its Postgres database, as the files that its container left: of a release that this machine has"
+    database(words).add_argument("--postgres-data", metavar="DIR", type=directory, help=help)
     taking(words)
     words = command(
         ways, "from-debian", "take over what Debian's package of Synapse, or Synapse's own, has left", EXAMPLE
     )
     words.add_argument("folder", metavar="DIR", type=directory, nargs="?", default="/etc/matrix-synapse")
+    database(words)
+    words.set_defaults(postgres_data=None)
     taking(words)
     words = command(ways, "sqlite-to-postgres", "move this server's rows from SQLite to Postgres", EXAMPLE)
     moving(words)
@@ -36,9 +43,15 @@ def add(commands: Commands) -> None:
     words.add_argument("--wait", metavar="SECONDS", type=seconds, default=0, help="wait for another run to end")
 
 
+def database(words: Words) -> argparse._MutuallyExclusiveGroup:
+    """The ways to its database, one of which may be named."""
+    ways = words.add_mutually_exclusive_group()
+    ways.add_argument("--dump", metavar="FILE", type=file, help="its Postgres database, as pg_dump wrote it")
+    return ways
+
+
 def taking(words: Words) -> None:
     """What every way to take something over may be told."""
-    words.add_argument("--dump", metavar="FILE", type=file, help="its Postgres database, as pg_dump wrote it")
     words.add_argument("--email", metavar="ADDRESS", help="for the certificate authority, in the new config")
     words.add_argument("--hostname", metavar="NAME", help="where apps reach it, if not at its public_baseurl")
     moving(words)

@@ -117,9 +117,9 @@ class Docker:
         self.picture = str(answer.data["content_uri"]).removeprefix("mxc://")
         self.key = self.guest.read(self.key_file)
 
-    def tree(self) -> str:
-        """All of its folder: names, owners, modes, times and bytes."""
-        shown = f"cd {FOLDER} && find . -printf '%p %y %m %U %G %s %T@\\n' | sort && find . -type f -print0 | sort -z"
+    def tree(self, folder: str = FOLDER) -> str:
+        """All of a folder: names, owners, modes, times and bytes."""
+        shown = f"cd {folder} && find . -printf '%p %y %m %U %G %s %T@\\n' | sort && find . -type f -print0 | sort -z"
         return self.guest.run(f"{shown} | xargs -0 sha256sum").stdout
 
     def still_there(self) -> None:

@@ -21,6 +21,7 @@ TAKE = ("migrate", "from-docker", FOLDER, "--email", "admin@example.org", "--whe
 FROM_DEBIAN = ("migrate", "from-debian", "--email", "admin@example.org", "--wheelhouse", WHEELS)
 PORT = ("migrate", "sqlite-to-postgres", "--wheelhouse", WHEELS)
 DUMP = "/root/synapse.dump"
+FILES = "/srv/postgres"
 # How a dump may come: by which command, and from whom.
 DUMPS = ("pg_dump -Fc synapse", "pg_dump synapse", "pg_dumpall | gzip -c")
 
@@ -86,23 +87,28 @@ def to_postgres(old: Docker) -> None:
 
 
 @pytest.mark.long
-def test_a_container_with_postgres_is_taken_over_by_its_dump(heavy: Docker) -> None:
+def test_a_container_with_postgres_is_taken_over_by_a_dump_or_its_files(heavy: Docker) -> None:
     site = heavy.site
     cluster = heavy.postgres()
     heavy.make(POSTGRES)
     heavy.stop()
     for number, words in enumerate(DUMPS):
         heavy.dumped(words, f"{DUMP}{number}")
-    # Its program is gone, as it was in a container of its own.
-    site.guest.run(f"systemctl stop postgresql@{cluster.replace(' ', '-')} && pg_dropcluster {cluster}")
-    before = heavy.tree()
+    # Its program is gone, as it was in a container of its own, but for the files.
+    site.guest.run(f"systemctl stop postgresql@{cluster.replace(' ', '-')}")
+    site.guest.run(f"cp -a /var/lib/postgresql/{cluster.replace(' ', '/')} {FILES} && pg_dropcluster {cluster}")
+    site.guest.run(f"chown -R 999:999 {FILES}")
+    before = heavy.tree(), heavy.tree(FILES)
     site.mb(*TAKE, "--yes", status=1)
-    pages = [site.mb(*TAKE, "--dump", f"{DUMP}{number}", "--check", "--json").stdout for number in range(len(DUMPS))]
+    ways = [("--dump", f"{DUMP}{number}") for number in range(len(DUMPS))] + [("--postgres-data", FILES)]
+    pages = [site.mb(*TAKE, *way, "--check", "--json").stdout for way in ways]
     assert len({(row["accounts"], row["database"]["schema"]) for row in map(json.loads, pages)}) == 1
     site.guest.run(f"head -c 20000 {DUMP}1 > {DUMP}-cut")
     site.mb(*TAKE, "--dump", f"{DUMP}-cut", "--yes", status=1)
-    site.mb(*TAKE, "--dump", f"{DUMP}2", "--yes")
-    assert heavy.tree() == before
+    take = (*TAKE, "--postgres-data", FILES, "--yes")
+    strike(site, Moment(f"copy {FILES}", 0.3), command=("matrix-baremetal", *take))
+    site.mb(*take)
+    assert (heavy.tree(), heavy.tree(FILES)) == before
     heavy.still_there()
     invariants.nothing_to_do(site)
 

@@ -24,7 +24,7 @@ LAYERS = (
     ("findings_page", "migrate_page"),
     ("drill", "to_postgres"),
     ("migrate",),
-    ("restore", "uninstall", "postgres_major", "upgrade"),
+    ("restore", "uninstall", "postgres_major", "upgrade", "postgres_data"),
     ("backup",),
     (
         "report",
