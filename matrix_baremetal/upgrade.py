@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
-from matrix_baremetal import preflight, release, session, upgrade_notes
+from matrix_baremetal import preflight, release, rows_back, session, upgrade_notes
 from matrix_baremetal.backup import SPARE
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.synapse import UNIT
@@ -27,9 +27,10 @@ from matrix_baremetal.resources.matrix import Homeserver, HomeserverConfig
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
-from matrix_baremetal.resources.store import UPDATES
+from matrix_baremetal.resources.store import UPDATES, Rows
 from matrix_baremetal.resources.systemd import last_lines, shown
 from matrix_baremetal.session import Session
+from matrix_baremetal.transfer import Transfer
 from matrix_baremetal.versions import VERSION, numbers
 
 MB = 1024 * 1024
@@ -42,7 +43,9 @@ VIRTUALENV = (350 * MB, 12_000)
 
 
 class Telling(Protocol):
-    """Who is told how far we are."""
+    """Who is told how far we are; of long copies by its `transfer`."""
+
+    transfer: Transfer
 
     def change(self, change: Change) -> None:
         """A change begins or has ended."""
@@ -173,15 +176,20 @@ def pick(now: Session, *kinds: type[Resource]) -> tuple[Resource, ...]:
     return tuple(each for each in now.resources if each.key in wanted)
 
 
-def bring(now: Session, then: Session, tell: Telling, saved: str | None, patience: Patience) -> None:
-    """Put the new one in the old one's place; where that is not well, the old one comes back. Raises `Error` then."""
+def bring(
+    now: Session, then: Session, tell: Telling, saved: str | None, patience: Patience, before: Rows | None = None
+) -> None:
+    """Put the new one in the old one's place; where that is not well, the old one comes back. Raises `Error` then.
+
+    `before` says how much was written when the backup `saved` began.
+    """
     host, old, new = now.host, version(now), version(then)
     note = release.read(host)
     release.write(host, replace(note, synapse=old, trial=new, saved=saved))
     try:
         switch(then, tell, patience)
     except Error as error:
-        back(now, then, tell, error, patience)
+        back(now, then, tell, error, patience, before or [])
     release.settled(host, new)
 
 
@@ -228,16 +236,14 @@ def unwell(now: Session, why: str) -> Error:
     return Error(f"{why}; its last lines are:\n{lines}", hint=f"journalctl -u {UNIT}")
 
 
-def back(now: Session, then: Session, tell: Telling, error: Error, patience: Patience) -> NoReturn:
-    """The old one again, as it was, unless only a backup would do: that is a person's decision. Raises `Error`."""
+def back(now: Session, then: Session, tell: Telling, error: Error, patience: Patience, before: Rows) -> NoReturn:
+    """The old one again, as it was, unless that would lose something: that is a person's decision. Raises `Error`."""
     host, old, new = now.host, version(now), version(then)
     if session.outgrown(host, now.site, new):
         saved = release.read(host).saved
-        release.settled(host, new)
-        raise Error(
-            f"Synapse {new} is not well, and has changed the database so that {old} can't use it: {error.message}",
-            hint=f"matrix-baremetal restore {saved or 'FILE'} brings back the rows and Synapse {old}",
-        ) from None
+        if not rows_back.bring(now, saved, before, tell.transfer):
+            release.settled(host, new)
+            raise rows_back.refused(new, old, saved, error) from None
     tell.back(f"Synapse {new} is not well: going back to {old}")
     try:
         for change in converge(pick(now, Virtualenv), host, now.manifest, whole=False):

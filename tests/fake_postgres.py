@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from matrix_baremetal import postgres_major
+from matrix_baremetal import postgres_major, rows_back
 from matrix_baremetal.checks import database, growth
 from matrix_baremetal.resources import (
     admin_api,
@@ -39,6 +39,7 @@ class Base:
     tables: int = 0
     provider: str = "c"
     version: bool = False
+    compat: str = "84"
 
 
 SOUND = {
@@ -53,7 +54,7 @@ SOUND = {
     quoted(tally.COUNT): [["2", "5", "3", "0", str(9 << 20), str(4 << 20)]],
     postgres_major.TABLESPACES: [],
     postgres_major.SIZES: [["8388608"]],
-    schema.COMPAT: [["84"]],
+    rows_back.WRITTEN: [["7", "0", "3", "2", "2", "1"]],
     store.UPDATES: [],
 }
 
@@ -111,6 +112,8 @@ class FakePostgres:
         base = self.bases.get(name)
         if sql in self.says or sql in SOUND:
             return self.says.get(sql) or SOUND[sql]
+        if sql == schema.COMPAT:
+            return [[self.bases[database].compat]]
         if sql == postgres.FIND_ROLE:
             return [[self.roles[name]]] if name in self.roles else []
         if sql == postgres.FIND_DATABASE:

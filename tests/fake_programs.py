@@ -18,7 +18,6 @@ from pathlib import Path
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Answer
-from matrix_baremetal.resources import schema
 from matrix_baremetal.shell import Result
 from tests.fake_certificates import FakeCertificates
 from tests.fake_postgres import FakePostgres
@@ -72,6 +71,7 @@ class Programs(FakeCertificates):
     out_of_memory: str = ""
     journal: dict[str, str] = field(default_factory=dict)
     synchronised: str = "yes"
+    demands: int = 84
     internet: Internet = field(default_factory=Internet)
 
     def program(self, argv: tuple[str, ...], input: str | None) -> Result:
@@ -183,6 +183,8 @@ class Programs(FakeCertificates):
         elif verb in ("enable", "disable"):
             unit.enabled = verb == "enable"
             unit.active = unit.active and "--now" not in words
+        elif verb == "stop":
+            unit.active = False
         elif verb in ("start", "restart", "reload"):
             if unit.broken or name not in self.units or (verb == "reload" and not unit.active):
                 return Result(1, "", f"Job for {name} failed.")
@@ -275,8 +277,8 @@ class Programs(FakeCertificates):
         # compileall, Synapse's own word, venv, pip download (of uv), pip install (into this virtualenv).
         if words[:3] == ("-I", "-m", "compileall"):
             return Result(1, self.says["compileall"], "") if "compileall" in self.says else GOOD
-        if words[-1] == schema.ASK:
-            return Result(0, "94\n", "")
+        if words[-1].startswith("from synapse.storage.schema"):
+            return Result(0, f"{self.demands if 'COMPAT' in words[-1] else 94}\n", "")
         if words[:3] == ("-I", "-m", "venv"):
             self._virtualenv(words[-1])
         elif "download" in words:

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from matrix_baremetal import backup, log, preflight, release, report, session, upgrade, upgrade_notes
+from matrix_baremetal import backup, log, preflight, release, report, rows_back, session, upgrade, upgrade_notes
 from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import DIFFERS, Error, Obstacle
 from matrix_baremetal.host import Host
@@ -93,10 +93,17 @@ def upgraded(now: Session, args: Namespace, tell: Telling, patience: Patience) -
     with stoppable() as stop:
         upgrade.prepare(now, then, tell)
         stop.heed()
-        saved = (note.saved or "") if again else "" if args.no_backup else backed_up(now, tell)
+        if again or args.no_backup:
+            saved, before = (note.saved or "") if again else "", None
+        else:
+            with rows_back.still(now, then, tell.transfer):
+                # Before the backup begins, so that it has all of that.
+                before = rows_back.written(now)
+                saved = backed_up(now, tell)
+                stop.heed()
         stop.heed()
         # From here on to the end: what is begun ends as one whole server or the other.
-        upgrade.bring(now, then, tell, saved or None, patience)
+        upgrade.bring(now, then, tell, saved or None, patience, before)
     upgrade.thin(then)
     return saved
 

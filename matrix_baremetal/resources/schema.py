@@ -72,12 +72,22 @@ def oldest(host: Host, store: Store) -> int:
 
 def understood(host: Host, python: str) -> int:
     """The SCHEMA_VERSION of the Synapse in a virtualenv, asked of its own Python. Raises `Error`."""
+    return asked(host, python, "SCHEMA_VERSION")
+
+
+def demanded(host: Host, python: str) -> int:
+    """The SCHEMA_VERSION that code must have at least once this Synapse has run. Raises `Error`."""
+    return asked(host, python, "SCHEMA_COMPAT_VERSION")
+
+
+def asked(host: Host, python: str, name: str) -> int:
+    """A number that Synapse has about its schema."""
     try:
-        return int(host.run(python, "-I", "-B", "-c", ASK, timeout=60).out)
+        return int(host.run(python, "-I", "-B", "-c", ASK.format(name=name), timeout=60).out)
     except (Failed, ValueError) as error:
         said = error.result.last_words if isinstance(error, Failed) else error
         raise Error(f"{python} does not say which database its Synapse understands: {said}", hint="df -h") from None
 
 
 COMPAT = """SELECT compat_version FROM schema_compat_version;"""
-ASK = "from synapse.storage.schema import SCHEMA_VERSION; print(SCHEMA_VERSION)"
+ASK = "from synapse.storage.schema import {name}; print({name})"

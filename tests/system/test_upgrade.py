@@ -48,6 +48,13 @@ ExecStartPre=/bin/sh -c 'case $(readlink {opt}/current) in {new}) echo it breaks
 LOOPING = """[Service]
 ExecStartPost=-/bin/sh -c 'case $(readlink {opt}/current) in {new}) (sleep 4; kill -KILL $MAINPID) & esac'
 """
+# A Synapse that changes the database for good as it starts, and then does not come to its start.
+CHANGING = """[Service]
+ExecStartPre=+/bin/sh -c 'case $(readlink {opt}/current) in {new}) \
+  setpriv --reuid=postgres --regid=postgres --clear-groups \
+  psql -qXd matrix-synapse -c "UPDATE schema_compat_version SET compat_version = 9999"; \
+  echo it breaks >&2; exit 9; esac'
+"""
 
 
 @contextmanager
@@ -153,6 +160,13 @@ def not_well(site: Site) -> None:
         runs(site, OLD)
         assert site.planned() == set()
         assert NEW not in site.guest.run(["ls", OPT]).stdout
+    site.guest.write(drop_in, CHANGING.format(opt=OPT, new=NEW))
+    site.mb("apply")
+    done = site.mb(*UPGRADE[1:], status=1)
+    assert f"Synapse {NEW} is not well, so {OLD} is back and answers" in done.stderr
+    [way] = re.findall(r"kept\. When you don't need it: (.*)", done.stdout)
+    site.guest.run(way)
+    runs(site, OLD)
     site.guest.run(["rm", drop_in])
     site.mb("apply")
     invariants.hold(site)

@@ -24,7 +24,9 @@ LAYERS = (
     ("findings_page", "migrate_page"),
     ("drill", "to_postgres"),
     ("migrate",),
-    ("restore", "uninstall", "postgres_major", "upgrade", "postgres_data"),
+    ("upgrade",),
+    ("rows_back",),
+    ("restore", "uninstall", "postgres_major", "postgres_data"),
     ("backup",),
     (
         "report",

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from matrix_baremetal import backup, backup_log, release, upgrade, upgrade_notes
+from matrix_baremetal import backup, backup_log, release, restore, rows_back, upgrade, upgrade_notes
 from matrix_baremetal.commands import upgrade as command
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
@@ -193,21 +193,73 @@ def test_a_database_that_does_not_say_is_no_pass(machine: Breaking) -> None:
     runs(machine, NEW)
 
 
-def test_one_that_is_not_well_and_has_changed_the_database_is_said_with_the_way_out(machine: Breaking) -> None:
+class Changing(command.Telling):
+    """A new one that changes the schema as it starts, and somebody who writes where `writes` says so."""
+
+    machine: Breaking
+    writes: bool = False
+
+    def change(self, change: Any) -> None:
+        """A change begins or has ended."""
+        postgres = self.machine.postgres
+        if change.kind == "Service" and release.current(FakeHost(self.machine)) == NEW:
+            postgres.bases["matrix-synapse"].compat = "95"
+            if self.writes:
+                postgres.says[rows_back.WRITTEN] = [["8", "0", "3", "2", "2", "1"]]
+        super().change(change)
+
+
+def changing(machine: Breaking, *, writes: bool = False, **more: Any) -> Error:
+    """An upgrade to one that is not well and changes the schema."""
     machine.bad, machine.way = NEW, "silent"
-    forbidding = machine.postgres.says
+    telling = Changing(quiet=True)
+    telling.machine, telling.writes = machine, writes
+    with pytest.raises(Error) as caught:
+        command.upgraded(of(machine), words(**{"no_backup": False, **more}), telling, PATIENCE)
+    return caught.value
 
-    class Changing(command.Telling):
-        def change(self, change: Any) -> None:
-            """The new one changes the schema as it starts."""
-            if change.kind == "Service":
-                forbidding[schema.COMPAT] = [["95"]]
-            super().change(change)
 
-    with pytest.raises(Error, match="has changed the database so that") as caught:
-        command.upgraded(of(machine), words(no_backup=False), Changing(quiet=True), PATIENCE)
-    assert f"restore {release.read(FakeHost(machine)).backup} brings back" in str(caught.value.hint)
+def test_one_that_has_changed_the_database_gives_way_with_its_rows_where_nothing_was_written(
+    machine: Breaking,
+) -> None:
+    error = changing(machine)
+    assert f"Synapse {NEW} is not well, so {OLD} is back and answers" in error.message
+    runs(machine, OLD)
+    bases = machine.postgres.bases
+    assert bases["matrix-synapse"].compat == "84"
+    assert [base.compat for name, base in bases.items() if name.startswith("matrix-synapse-before-")] == ["95"]
+    assert FakeHost(machine).node(restore.NOTE) is None
+
+
+@pytest.mark.parametrize(
+    "more", [{"writes": True}, {"no_backup": True}], ids=["somebody wrote", "there is no backup"]
+)
+def test_what_would_lose_something_is_a_persons_decision(machine: Breaking, more: dict[str, bool]) -> None:
+    error = changing(machine, **more)
+    assert f"has changed the database so that {OLD} can't use it" in error.message
+    saved = release.read(FakeHost(machine)).backup or "FILE"
+    assert f"restore {saved} brings back" in str(error.hint)
     assert upgrade.version(of(machine)) == NEW
+    assert machine.postgres.bases["matrix-synapse"].compat == "95"
+
+
+def test_before_an_upgrade_that_only_a_backup_undoes_nobody_writes(machine: Breaking) -> None:
+    machine.demands = 95
+    machine.started.clear()
+    upgraded(machine, no_backup=False)
+    told = [each.argv for each in machine.started]
+    stopped = told.index(("systemctl", "stop", SYNAPSE))
+    assert stopped < next(index for index, argv in enumerate(told) if argv[:2] == ("systemctl", "start"))
+    runs(machine, NEW)
+
+
+def test_where_that_backup_fails_the_old_one_runs_again(machine: Breaking) -> None:
+    machine.demands = 95
+    (machine.root.parent / "dump").unlink()
+    with pytest.raises(Error):
+        upgraded(machine, no_backup=False)
+    assert machine.unit(SYNAPSE).active
+    assert upgrade.version(of(machine)) == OLD
 
 
 def test_a_restore_brings_the_version_of_the_rows_along(machine: Breaking) -> None:
