@@ -33,12 +33,12 @@ LATER = frozenset(
         "turn",
         "calls",
         "bridges",
-        "mail",
         "ddns",
         "metrics",
     }
 )
 
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
 OPEN_TO_ALL = "nobody is asked for anything, so programs would make accounts by the thousand"
 
 
@@ -172,6 +172,40 @@ class Backup:
     command: Annotated[str, names.path] | None = None
 
 
+def _port(number: int) -> int:
+    if not 1 <= number <= 65535:
+        raise ValueError(f"{number} is not between 1 and 65535")
+    return number
+
+
+@dataclass(frozen=True)
+class Smtp:
+    """The mail server that takes the homeserver's mail: with which login, over TLS or not, and from whom it comes."""
+
+    host: Annotated[str, names.mail_host]
+    from_: Annotated[str, names.email]
+    port: Annotated[int, _port] = 587
+    user: Annotated[str, names.line] | None = None
+    password_file: Annotated[str, names.path] | None = None
+    encryption: Literal["required", "none"] = "required"
+
+    def __post_init__(self) -> None:
+        if self.user and not self.password_file:
+            raise Mistakes([Mistake(("user",), "a login needs a password too", "write password_file: FILE")])
+        if self.password_file and not self.user:
+            raise Mistakes([Mistake(("password_file",), "a password needs a login too", "write user: NAME")])
+        if self.user and self.encryption == "none" and self.host not in LOOPBACK:
+            message = "the password would go to another machine for all to read on the way"
+            raise Mistakes([Mistake(("encryption",), message, "remove the line")])
+
+
+@dataclass(frozen=True)
+class Mail:
+    """How mail leaves this server."""
+
+    smtp: Smtp
+
+
 def _distinct(admins: tuple[Admin, ...]) -> tuple[Admin, ...]:
     seen: set[str] = set()
     twice = []
@@ -197,6 +231,7 @@ class Config:
     registration: Literal["closed", "token", "open"] = "closed"
     admins: Annotated[tuple[Admin, ...], _distinct] = ()
     synapse: Synapse = Synapse()
+    mail: Mail | None = None
     backup: Backup = Backup()
 
     def __post_init__(self) -> None:
@@ -207,7 +242,10 @@ class Config:
                 names.user_id(admin.name, self.server_name)
             except ValueError as error:
                 mistakes.append(Mistake(("admins", index, "name"), str(error)))
-        if self.registration == "open" and (missing := unverified(self.synapse.settings)):
+        if self.mail and "email" in self.synapse.settings:
+            message = "synapse.settings has email too, and only one of the two can be how mail leaves"
+            mistakes.append(Mistake(("mail",), message, "remove one of the two"))
+        if self.registration == "open" and not self.mail and (missing := unverified(self.synapse.settings)):
             mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
         if mistakes:
             raise Mistakes(mistakes)

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from matrix_baremetal import names, settings
 from matrix_baremetal.config import Config
-from matrix_baremetal.shape import needed
+from matrix_baremetal.shape import key_of, needed
 
 DRAFT = "http://json-schema.org/draft-07/schema#"
 _NAME = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z0-9]([a-z0-9-]*[a-z0-9])?$"
@@ -54,6 +54,14 @@ WHAT: Mapping[str, str] = {
     "synapse": "What is Synapse's own.",
     "synapse.settings": "Anything of Synapse's homeserver.yaml, passed on as it is.",
     "synapse.workers": "How many processes.",
+    "mail": "How mail leaves this server. Without it nobody gets any.",
+    "mail.smtp": "The mail server that takes it.",
+    "mail.smtp.host": "Its name.",
+    "mail.smtp.port": "Its port: 465 for TLS from the first byte, another for STARTTLS.",
+    "mail.smtp.user": "With what name to log in there.",
+    "mail.smtp.password_file": "A file with the password for it.",
+    "mail.smtp.from": "The address that mail comes from.",
+    "mail.smtp.encryption": "Nothing is sent where the mail server does not speak TLS, unless this says none.",
     "backup": "Backups of all that can't be made again.",
     "backup.schedule": "Every night, or only when you ask for one.",
     "backup.keep": "How many are kept; older ones go once a new one is whole.",
@@ -95,10 +103,11 @@ def table(kind: Any, path: str) -> dict[str, Any]:
     properties = {}
     for field in fields(kind):
         if field.init:
-            where = f"{path}.{field.name}".lstrip(".")
-            properties[field.name] = of(hints[field.name], where) | {"description": WHAT[where]}
+            key = key_of(field.name)
+            where = f"{path}.{key}".lstrip(".")
+            properties[key] = of(hints[field.name], where) | {"description": WHAT[where]}
             if isinstance(field.default, str | bool | int) and field.default != "":
-                properties[field.name]["default"] = field.default
+                properties[key]["default"] = field.default
     required = list(needed(kind))
     # One with nothing but defaults may stand there empty.
     found: dict[str, Any] = {"type": "object" if required else ["object", "null"], "properties": properties}

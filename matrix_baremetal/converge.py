@@ -45,16 +45,31 @@ def plan(resources: Sequence[Resource], host: Host, manifest: Manifest) -> Itera
     """Yield what `converge` would change, in its order. Writes nothing."""
     touched: list[str] = []
     turns: dict[Key, tuple[Resource | None, int]] = {}
+    told: set[Key] = set()
     for wanted in resources:
         # One that is listed twice is as its first turn leaves it, and looks again only at what changes after that.
         found, since = turns.get(wanted.key) or (wanted.find(host), 0)
         found = found and found.stale_after(frozenset(touched[since:]))
         if found != wanted:
+            told.add(wanted.key)
             touched += wanted.paths
             yield compared(wanted, found, manifest)
         turns[wanted.key] = (found if found == wanted else wanted, len(touched))
+    gone: list[str] = []
     for orphan in manifest.orphans(resources):
+        gone += orphan.paths
         yield removal(orphan)
+    for wanted in readers(resources, gone):
+        # What differs anyway has been told.
+        if wanted.key not in told:
+            yield compared(wanted, wanted.stale_after(frozenset(gone)), manifest)
+
+
+def readers(resources: Sequence[Resource], gone: Sequence[str]) -> tuple[Resource, ...]:
+    """Those that have read what is gone now, each once."""
+    touched = frozenset(gone)
+    found = {each.key: each for each in resources if each.stale_after(touched) != each}
+    return tuple(found.values())
 
 
 def converge(
@@ -82,10 +97,18 @@ def converge(
             announced = True
         yield replace(change, outcome="begun")
         yield made(wanted, found, change, host, manifest)
+    gone: list[str] = []
     for orphan in tuple(manifest.orphans(resources)) if whole else ():
         news = True
+        gone += orphan.paths
         yield replace(removal(orphan), outcome="begun")
         yield removed(orphan, host, manifest)
+    for wanted in readers(resources, gone):
+        found = wanted.find(host)
+        if found is not None and found != wanted:
+            change = compared(wanted, found, manifest)
+            yield replace(change, outcome="begun")
+            yield made(wanted, found, change, host, manifest)
     if news or announced:
         manifest.write(host)
 

@@ -80,6 +80,18 @@ def email(text: str) -> str:
     return f"{mailbox}@{hostname(domain.lower())}"
 
 
+def mail_host(text: str) -> str:
+    """Check where a mail server is: a name, an address, or this machine."""
+    return text if text == "localhost" or _is_address(text) else hostname(text)
+
+
+def line(text: str) -> str:
+    """Check a text that goes on one line of a file."""
+    if not 0 < len(text) <= 255 or not text.isprintable():
+        raise ValueError(f"{shown(text)} has to be one line of 1 to 255 characters")
+    return text
+
+
 def localpart(text: str) -> str:
     """Check the part before the colon in @alice:example.org for a new user.
 

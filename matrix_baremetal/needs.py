@@ -67,10 +67,15 @@ class VHost:
 
 @dataclass(frozen=True)
 class Setting:
-    """A top-level key of Synapse's homeserver.yaml."""
+    """A top-level key of Synapse's homeserver.yaml.
+
+    `secrets` are texts in the value, each with the file whose content it stands for: for what Synapse takes inline
+    alone. Such a key stands in a file of its own, which only Synapse can read.
+    """
 
     key: str
     value: Any
+    secrets: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from matrix_baremetal.kernel import Listener
     from matrix_baremetal.nameservers import Lookup
+    from matrix_baremetal.smtp import MailServer
     from matrix_baremetal.web import Request, Response
 
 MOST_BYTES = 50 * 1024  # what Synapse reads of a well-known file
@@ -106,6 +107,12 @@ class Net:
         from matrix_baremetal import nameservers
 
         return nameservers.lookup(name, kind)
+
+    def smtp(self, asked: MailServer) -> str:
+        """Why a mail server would not take our mail; nothing where it would."""
+        from matrix_baremetal import smtp
+
+        return smtp.fault(asked)
 
     def listeners(self) -> tuple[Listener, ...]:
         """Who listens on this machine."""

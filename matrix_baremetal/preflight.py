@@ -14,7 +14,7 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.names import WITHOUT_CREDENTIALS
-from matrix_baremetal.needs import Database, Needs, Port
+from matrix_baremetal.needs import Database, Needs, Port, Setting
 from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.resources.key_pair import mistakes
 from matrix_baremetal.resources.packages import installed
@@ -69,6 +69,7 @@ def obstacles(site: Site, needs: Needs, host: Host, manifest: Manifest) -> list[
         *key_pair(site, needs, host),
         *dns_plugin(site, host),
         *dns_credentials(site, host),
+        *passwords(needs, host),
     ]
 
 
@@ -254,6 +255,16 @@ def dns_credentials(site: Site, host: Host) -> Iterator[Obstacle]:
         )
     elif path and node and (node.mode & 0o077 or node.owner != "root"):
         yield Obstacle(f"{path} can be read by others than root", f"chown root: {path} && chmod 600 {path}")
+
+
+def passwords(needs: Needs, host: Host) -> Iterator[Obstacle]:
+    """The files with passwords that Synapse is given are there, for root alone."""
+    for path in (path for setting in needs.of(Setting) for _, path in setting.secrets):
+        node = host.node(path)
+        if node is None or not (host.text(path) or "").strip():
+            yield Obstacle(f"{path} should hold a password and does not", f"install -m 600 /dev/stdin {path}")
+        elif node.mode & 0o077:
+            yield Obstacle(f"{path} can be read by others than its owner", f"chmod 600 {path}")
 
 
 def clock(host: Host, site: Site) -> Iterator[Obstacle]:

@@ -111,6 +111,11 @@ def _unknown(settings: Mapping[str, Any]) -> Iterator[Mistake]:
             yield Mistake((key,), f"Synapse {SYNAPSE} has no setting {shown(key)}", hint)
 
 
+def captcha(settings: Mapping[str, Any]) -> bool:
+    """Whether whoever registers is asked for a captcha."""
+    return all(settings.get(key) for key in CAPTCHA)
+
+
 def unverified(settings: Mapping[str, Any]) -> str | None:
     """Say what is missing for registration without a token; None where a captcha or a verified e-mail is asked for.
 
@@ -129,7 +134,7 @@ def unverified(settings: Mapping[str, Any]) -> str | None:
         return "add to synapse.settings: email, with smtp_host and notif_from"
     return (
         "use token, or add to synapse.settings a captcha (enable_registration_captcha: true, "
-        "recaptcha_public_key_path, recaptcha_private_key_path) or registrations_require_3pid: [email] with email"
+        "recaptcha_public_key_path, recaptcha_private_key_path), or write mail: {smtp: ...}"
     )
 
 

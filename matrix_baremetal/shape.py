@@ -176,7 +176,7 @@ class Reader:
         if any(value is BAD for value in values.values()):
             return BAD
         try:
-            return kind(**{name: values[name] for name in known(kind) if name in values})
+            return kind(**{field.name: values[name] for name, field in _fields(kind).items() if name in values})
         except ValueError as error:
             return self._complain(node, path, error)
 
@@ -224,12 +224,17 @@ def needed(kind: Any) -> tuple[str, ...]:
 
 @lru_cache
 def _fields(kind: Any) -> dict[str, Field[Any]]:
-    return {field.name: field for field in fields(kind) if field.init}
+    return {key_of(field.name): field for field in fields(kind) if field.init}
+
+
+def key_of(name: str) -> str:
+    """The key for a field: one that is a word of Python's own has an underscore behind it there."""
+    return name.removesuffix("_")
 
 
 @lru_cache
 def _hints(kind: Any) -> dict[str, Any]:
-    return get_type_hints(kind, include_extras=True)
+    return {key_of(name): hint for name, hint in get_type_hints(kind, include_extras=True).items()}
 
 
 def _is_text(scalar: Scalar) -> bool:

@@ -9,6 +9,7 @@ from typing import Any
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer, Net
+from matrix_baremetal.smtp import MailServer
 from matrix_baremetal.web import Request, Response
 from tests.fake_admin_api import FakeAdminApi
 from tests.fake_postgres import HASHED
@@ -83,6 +84,12 @@ class FakeNet(Net):
     def addresses(self, name: str) -> tuple[str, ...]:
         """What a name resolves to."""
         return () if name in self.machine.unresolved else self.machine.resolved.get(name, ("198.18.0.1",))
+
+    def smtp(self, asked: MailServer) -> str:
+        """Why the mail server refuses us."""
+        machine = self.machine
+        machine.logins.append((asked.user, asked.password))
+        return machine.mail_fault
 
     def request(self, asked: Request) -> Response:
         """What a web server answers."""

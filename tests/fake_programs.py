@@ -43,7 +43,8 @@ class Programs(FakeCertificates):
     `files` how many more files there may be, `offered` the DNS plugins of certbot that apt knows, `pages` what web
     servers of others answer to a URL. `refuses` is what the homeserver says to each change of an account, `closed`
     whether it runs without registration. `failed` are other people's units that have, `unwritable` the places that
-    our service can't write, `synchronised` what timedatectl says.
+    our service can't write, `synchronised` what timedatectl says. `mail_fault` is why a mail server refuses us, and
+    `logins` are those that it saw.
     """
 
     root: Path
@@ -72,6 +73,8 @@ class Programs(FakeCertificates):
     journal: dict[str, str] = field(default_factory=dict)
     synchronised: str = "yes"
     demands: int = 84
+    mail_fault: str = ""
+    logins: list[tuple[str, str]] = field(default_factory=list)
     internet: Internet = field(default_factory=Internet)
 
     def program(self, argv: tuple[str, ...], input: str | None) -> Result:

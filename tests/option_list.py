@@ -23,7 +23,8 @@ def rows(table: dict[str, Any], path: str = "") -> Iterator[tuple[str, dict[str,
         yield key, schema, name in table.get("required", ())
         if key == "synapse.settings":
             continue  # all of Synapse's own
-        inner = schema.get("items", schema)
+        either = (each for each in schema.get("anyOf", ()) if "properties" in each)
+        inner = schema.get("items") or next(either, schema)
         if "properties" in inner:
             yield from rows(inner, key)
 

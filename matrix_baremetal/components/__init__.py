@@ -10,6 +10,7 @@ from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
 from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.doctor import Doctor
+from matrix_baremetal.components.mail import Mail
 from matrix_baremetal.components.nginx import Nginx
 from matrix_baremetal.components.postgres import Postgres
 from matrix_baremetal.components.registration import Registration
@@ -27,6 +28,7 @@ ALL: tuple[type[Component], ...] = (
     Postgres,
     Sqlite,
     Registration,
+    Mail,
     Synapse,
     Delegation,
     Welcome,

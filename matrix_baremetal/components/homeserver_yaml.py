@@ -88,8 +88,13 @@ def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
         settings["limit_remote_rooms"] = REMOTE_ROOMS
     if config.synapse.settings.get("url_preview_enabled"):
         settings["url_preview_ip_range_blacklist"] = list(PRIVATE)
-    settings |= {setting.key: setting.value for setting in more}
+    settings |= {setting.key: setting.value for setting in more if not setting.secrets}
     return HEAD + dump(settings | dict(config.synapse.settings))
+
+
+def secret_yaml(setting: Setting) -> str:
+    """A setting with secrets, whose marks stand for them, as a file of its own."""
+    return HEAD.splitlines()[0] + "\n" + dump({setting.key: setting.value})
 
 
 def listener(config: Config) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from matrix_baremetal.components.homeserver_yaml import (
     USER,
     homeserver_yaml,
     log_yaml,
+    secret_yaml,
     upload_size,
 )
 from matrix_baremetal.config import Config
@@ -27,6 +28,7 @@ from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, S
 from matrix_baremetal.release import OPT
 from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.files import Directory, File, Link, Secret, random_text
+from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.matrix import Homeserver, HomeserverConfig
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
@@ -57,6 +59,9 @@ class Synapse(Component):
         yield from self._secrets()
         yield from self._program()
         config = f"{ETC}/homeserver.yaml"
+        for each in (setting for setting in needs.of(Setting) if setting.secrets):
+            path = f"{ETC}/conf.d/{each.key}.yaml"
+            yield Filled(path, secret_yaml(each), 0o640, group=USER, secrets=each.secrets)
         yield HomeserverConfig(
             config,
             homeserver_yaml(self.site, needs.of(Setting)),

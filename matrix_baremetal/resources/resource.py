@@ -138,7 +138,9 @@ class Reader(Resource, abstract=True):
         """The same, known to have read something old."""
 
     def stale_after(self, touched: frozenset[str]) -> Self:
-        return self.staled() if touched.intersection(self.reads) else self
+        # What is read may be a directory.
+        read = any(path == place or path.startswith(f"{place}/") for path in touched for place in self.reads)
+        return self.staled() if read else self
 
 
 def state(resource: Resource) -> dict[str, Any]:

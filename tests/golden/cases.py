@@ -90,6 +90,7 @@ class Case:
         place = f"/etc/postgresql/{self.facts.cluster.version}/main/postgresql.conf"
         machine.put(place, f"port = {self.special.cluster.port}\n")
         machine.put("/etc/bob.password", "correct horse battery staple, correct horse\n", 0o600)
+        machine.put("/etc/matrix-baremetal/mail.password", 'of "mail": yes\n', 0o600)
         machine.lasting("/srv/tls", ["example.org", "*.example.org"])
         return machine
 

@@ -12,6 +12,7 @@ from jsonschema import Draft7Validator
 
 from matrix_baremetal import config, config_schema, settings
 from matrix_baremetal.errors import ConfigError
+from matrix_baremetal.shape import key_of
 from tests import option_list
 from tests.golden.cases import NAMES, Case
 from tests.unit.test_config import later_cases
@@ -90,7 +91,7 @@ def described(kind: Any, path: str = "") -> set[str]:
     """Every key of a dataclass and of those in it, by its dotted path."""
     found = set()
     for field in fields(kind):
-        where = f"{path}.{field.name}".lstrip(".")
+        where = f"{path}.{key_of(field.name)}".lstrip(".")
         found.add(where)
         inner: Any = get_type_hints(kind)[field.name]
         for each in (inner, *get_args(inner)):

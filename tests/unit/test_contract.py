@@ -18,6 +18,7 @@ from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.elsewhere import NOTES
 from matrix_baremetal.resources.files import Directory, File, Link, Secret
+from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
 from matrix_baremetal.resources.packages import Packages
@@ -121,6 +122,7 @@ EXAMPLES = (
         QrCode("/etc/q.svg", "https://example.org/?a=1&b=2"),
         drift=lambda m: m.put("/etc/q.svg", m.at("/etc/q.svg").read_text().replace("M4 4", "M5 4")),
     ),
+    Example(Filled("/f", "@1", secrets=(("@1", "/password"),)), synapse_runs, lambda m: m.put("/f", "a: b")),
     Example(Link("/etc/l", "target"), drift=lambda m: point(m.at("/etc/l"), "x")),
     Example(Directory("/etc/d/e", 0o750), drift=lambda m: m.at("/etc/d/e").chmod(0o777)),
     Example(Secret("/etc/s", invent=lambda: SECRET), drift=lambda m: m.at("/etc/s").chmod(0o644), stays=True),
@@ -178,11 +180,7 @@ EXAMPLES = (
         before=synapse_runs,
         stays=True,
     ),
-    Example(
-        Account("@alice:example.org", True, store=STORE, password_hash=f"$2b$12${SECRET}"),
-        before=synapse_runs,
-        stays=True,
-    ),
+    Example(Account("@alice:a.b", True, store=STORE, password_hash=f"$2b$12${SECRET}"), synapse_runs, stays=True),
 )
 every = pytest.mark.parametrize("example", EXAMPLES, ids=lambda e: type(e.resource).__name__)
 

@@ -278,3 +278,14 @@ def test_what_waits_for_the_first_boot_is_not_made_for_a_command_either(machine:
     ensure((Live("/etc/live"), A), FakeHost(machine, live=False))
     assert not machine.at("/etc/live").exists()
     assert machine.at("/etc/a").exists()
+
+
+def test_what_has_read_a_thing_that_is_gone_looks_again(machine: Machine) -> None:
+    """In the same run, and the plan says so."""
+    reading = Reading("/etc/copy", ("/etc/a-thing",))
+    host = FakeHost(machine)
+    list(converge((Thing("/etc/a-thing"), reading), host, Manifest.read(host)))
+    assert [change.name for change in plan([reading], host, Manifest.read(host))] == ["/etc/a-thing", "/etc/copy"]
+    names = [change.name for change in converge([reading], host, Manifest.read(host)) if change.ended]
+    assert names == ["/etc/a-thing", "/etc/copy"]
+    assert list(plan([reading], host, Manifest.read(host))) == []

@@ -49,7 +49,7 @@ LAYERS = (
     ("lock", "patience", "encryption", "backup_log", "growth", "watch"),
     ("host",),
     ("net", "shell", "signals"),
-    ("web", "nameservers", "kernel", "sockets", "federation", "findings"),
+    ("web", "nameservers", "smtp", "kernel", "sockets", "federation", "findings"),
     ("takeover",),
     ("connections", "first_config", "config_schema"),
     ("config", "versions"),
@@ -70,7 +70,7 @@ IMPORTERS = {
     "argparse": {"cli", "words", "commands"},
     "subprocess": set[str](),
     "socket": {"net", "commands", "web", "nameservers", "sockets"},
-    "ssl": {"web", "checks"},
+    "ssl": {"web", "smtp", "checks"},
     "zipfile": {"resources"},
     "fcntl": {"lock"},
 }

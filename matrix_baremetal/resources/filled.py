@@ -1,0 +1,81 @@
+"""A file with passwords in it that the operator keeps in files of their own."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from matrix_baremetal.errors import Error
+from matrix_baremetal.host import Host
+from matrix_baremetal.resources.resource import Resource
+
+
+@dataclass(frozen=True)
+class Filled(Resource):
+    """A YAML file that is ours whole, where each of the texts in `secrets` stands for what is in a file.
+
+    For programs that take a password from their config alone. The content that is compared has the texts and not the
+    passwords, so that no plan shows one; whether those are as they should be is `filled`. Its last line is a digest
+    of the others: what a person has `edited` is kept aside, and a file of ours with an old password is not.
+    """
+
+    path: str
+    content: str = ""
+    mode: int = 0o640
+    owner: str = "root"
+    group: str = "root"
+    secrets: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    edited: bool = field(default=False, compare=False)
+    filled: bool = True
+
+    @property
+    def title(self) -> str:
+        return f"file {self.path}"
+
+    @property
+    def noun(self) -> str:
+        return "file"
+
+    @property
+    def editable(self) -> tuple[str, ...]:
+        return (self.path,) if self.edited else ()
+
+    def find(self, host: Host) -> Self | None:
+        node = host.node(self.path)
+        if node is None:
+            return None
+        text = (host.text(self.path) or "") if node.kind == "file" else ""
+        same = text == self._whole(host)
+        return replace(
+            self,
+            content=self.content if same else "(other content)\n",
+            mode=node.mode,
+            owner=node.owner,
+            group=node.group,
+            edited=text != sealed("".join(text.splitlines(keepends=True)[:-1])),
+            filled=same,
+        )
+
+    def make(self, host: Host, found: Self | None) -> None:
+        host.write(self.path, self._whole(host), self.mode, self.owner, self.group)
+
+    def undo(self, host: Host) -> None:
+        host.remove(self.path)
+
+    def _whole(self, host: Host) -> str:
+        whole = self.content
+        for mark, path in self.secrets:
+            # In a folder there are none of the machine's own files, and the mark shows where one goes.
+            text = (host.text(path) or "").strip("\r\n") if host.live else mark
+            if not text:
+                raise Error(f"{path} should hold a password and does not", hint=f"write it into {path}, on one line")
+            # A text of JSON is one of YAML too, whatever is in it.
+            whole = whole.replace(mark, json.dumps(text))
+        return sealed(whole)
+
+
+def sealed(text: str) -> str:
+    """A text with a last line that tells whether it is as it was written."""
+    return f"{text}# {hashlib.sha256(text.encode()).hexdigest()[:32]}\n"

@@ -1,0 +1,61 @@
+"""Talk to a mail server as far as to log in, and send nothing. `Net.smtp` is how it is reached."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from smtplib import SMTP
+
+PATIENCE = 8.0
+
+
+@dataclass(frozen=True)
+class MailServer:
+    """Where it is and how it is spoken to: `encryption` is tls, starttls or none; without `user` nobody logs in."""
+
+    host: str
+    port: int
+    encryption: str
+    user: str = ""
+    password: str = field(default="", repr=False)
+
+
+def fault(asked: MailServer) -> str:
+    """Why it would not take our mail, in a sentence; nothing where it would."""
+    import smtplib
+    import ssl
+
+    try:
+        with connected(asked) as server:
+            if asked.encryption == "starttls":
+                server.starttls(context=ssl.create_default_context())
+            if asked.user:
+                server.login(asked.user, asked.password)
+            status, _ = server.noop()
+    except smtplib.SMTPAuthenticationError as error:
+        return f"it refuses the login of {asked.user}: {words(error.smtp_error)}"
+    except smtplib.SMTPNotSupportedError as error:
+        return f"it does not speak what is asked of it: {error}"
+    except ssl.SSLError as error:
+        return f"its TLS does not hold: {getattr(error, 'verify_message', '') or error.reason or error}"
+    except (OSError, smtplib.SMTPException) as error:
+        return f"it does not answer: {getattr(error, 'strerror', None) or error or type(error).__name__}"
+    return "" if status == 250 else f"it answers {status} to a NOOP"
+
+
+def connected(asked: MailServer) -> SMTP:
+    """A connection, over TLS from its first byte where that is asked for."""
+    import smtplib
+    import ssl
+
+    if asked.encryption == "tls":
+        return smtplib.SMTP_SSL(asked.host, asked.port, timeout=PATIENCE, context=ssl.create_default_context())
+    return smtplib.SMTP(asked.host, asked.port, timeout=PATIENCE)
+
+
+def words(said: bytes | str) -> str:
+    """The first line of what a server said, without what can't be shown."""
+    text = said.decode("utf-8", "replace") if isinstance(said, bytes) else said
+    return "".join(char for char in text.partition("\n")[0] if char.isprintable())[:120]
