@@ -9,6 +9,7 @@ from typing import Any
 
 from matrix_baremetal import report, session, status
 from matrix_baremetal.checks.backup import age
+from matrix_baremetal.commands import status_space
 from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.transfer import amount
 
@@ -18,6 +19,9 @@ MARKS = {"active": "✓", "valid": "✓", "elsewhere": "✓", "self-signed": "�
 def run(args: Namespace) -> int:
     """Print it; 3 where something is wrong."""
     now = session.begin(args.root, args.config)
+    if args.space:
+        status_space.told(now, json=args.json)
+        return 0
     seen = status.read(now)
     if args.json:
         report.document({"server_name": now.site.config.server_name, **asdict(seen)})

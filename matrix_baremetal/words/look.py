@@ -21,7 +21,9 @@ DOCTOR_EXAMPLE = """\
 def add(commands: Commands) -> None:
     """They change nothing."""
     help = "units, versions, memory, certificates and disk at a glance"
-    command(commands, "status", help, "  matrix-baremetal status --json")
+    words = command(commands, "status", help, "  matrix-baremetal status --json\n  matrix-baremetal status --space")
+    help = "say what takes the disk by name: tables, rooms, people's uploads; may take minutes"
+    words.add_argument("--space", action="store_true", help=help)
     words = command(commands, "doctor", "every check, worst first, each with what to do next", DOCTOR_EXAMPLE)
     words.add_argument(
         "ids", metavar="ID", nargs="*", help="only this check, or all whose ids begin with ID and a dot"

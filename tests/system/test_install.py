@@ -62,6 +62,9 @@ def test_the_status_says_so(standing: Site) -> None:
     }
     said = standing.mb("status").stdout
     assert f"{standing.server_name} at {standing.url} is ready." in said
+    largest = json.loads(standing.mb("status", "--space", "--json").stdout)["largest"]
+    assert [part["failed"] for part in largest] == [None] * 4
+    assert all(part["rows"] for part in largest[:2]), largest
 
 
 def test_it_runs_under_jemalloc(standing: Site) -> None:

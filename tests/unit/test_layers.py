@@ -32,6 +32,7 @@ LAYERS = (
         "report",
         "transfer",
         "status",
+        "largest",
         "doctor",
         "preflight",
         "standing",
