@@ -14,10 +14,13 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.postgres import MARK_DATABASE, OURS, SEPARATOR, Database, program, query
 from matrix_baremetal.resources.store import NUMBERS, VERSION, Copy
+from matrix_baremetal.shell import Failed
 
 # One-time keys are handed out once each: clients of a server that went back in time would get used ones, and could
 # not read messages (Synapse's docs/usage/administration/backups.md).
 WITHOUT = "e2e_one_time_keys_json"
+# Postgres's number for a table that is not there.
+NO_TABLE = "42P01"
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,20 @@ class PostgresCopy(Copy):
             query(host, self.port, DROP, name=self.second)
 
     def numbers(self, host: Host) -> dict[str, int]:
-        # Not as the superuser: in an archive that somebody made, a table may be a view that does things.
-        words = ("-XAtqw", "-F", SEPARATOR, "-U", self.database, "-d", self.second, "-p", str(self.port))
-        psql = (*as_user(self.database), program(host, "psql"), *words)
-        users, rooms = host.run(*psql, input=NUMBERS, timeout=600).out.strip().split(SEPARATOR)
+        users, rooms = self._ask(host, self.second, NUMBERS)
         return {"users": int(users), "rooms": int(rooms)}
 
+    def _ask(self, host: Host, database: str, sql: str) -> list[str]:
+        """The cells of the one row."""
+        # Not as the superuser: in an archive that somebody made, a table may be a view that does things. An error is
+        # known by its number, as its words are in the server's language.
+        stops = ("-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=sqlstate")
+        words = ("-XAtqw", "-F", SEPARATOR, *stops, "-U", self.database, "-d", database)
+        psql = (*as_user(self.database), program(host, "psql"), *words, "-p", str(self.port))
+        return host.run(*psql, input=sql, timeout=600).out.strip("\n").split(SEPARATOR)
+
     def finish(self, host: Host, mark: str, expected: Mapping[str, str]) -> None:
-        found = counted(host, self.port, self.second)
+        found = self._counted(host, self.second)
         if found != expected:
             raise Error(
                 f"the database that was loaded has {found}, and the backup says {dict(expected)}",
@@ -99,13 +108,17 @@ class PostgresCopy(Copy):
         return f"sudo -u postgres dropdb -p {self.port} {self.database}-{kept}"
 
     def counted(self, host: Host) -> dict[str, str]:
-        return counted(host, self.port, self.database)
+        return self._counted(host, self.database)
 
-
-def counted(host: Host, port: int, database: str) -> dict[str, str]:
-    """The schema's version and the number of tables."""
-    rows = query(host, port, COUNT, database=database)
-    return {"schema": rows[0][0], "tables": rows[0][1]} if rows and rows[0][0] else {}
+    def _counted(self, host: Host, database: str) -> dict[str, str]:
+        """The schema's version and the number of tables; nothing before Synapse's first start."""
+        try:
+            schema, tables = self._ask(host, database, COUNT)
+        except Failed as error:
+            if NO_TABLE in error.result.err:
+                return {}
+            raise Error(f"Postgres refused: {error.result.last_words}", hint="journalctl -u 'postgresql*'") from None
+        return {"schema": schema, "tables": tables} if schema else {}
 
 
 FIND = """SELECT coalesce(shobj_description(oid, 'pg_database'), ''), pg_get_userbyid(datdba) FROM pg_database
