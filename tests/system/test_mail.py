@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import quopri
 import re
 import time
+from email import message_from_string, policy
 from urllib.parse import urlsplit
 
 import pytest
@@ -18,15 +18,37 @@ PASSWORD = 'of the "mail server": {yes} # \\o/'
 FILE = "/etc/matrix-baremetal/mail.password"
 MAIL = "/etc/matrix-synapse/conf.d/email.yaml"
 KEPT = "/var/spool/kept"
-# OpenSMTPD takes what whoever has logged in sends, to anybody, and keeps it.
-SMTPD = """\
-pki site cert "/etc/matrix-baremetal/tls/{name}/current/fullchain.pem"
-pki site key "/etc/matrix-baremetal/tls/{name}/current/privkey.pem"
-table logins file:/etc/smtpd.logins
-table all {{ "@" = keeper }}
-listen on 0.0.0.0 port 587 tls-require pki site auth <logins>
-action keep maildir "{kept}" virtual <all>
-match auth from any for any action keep
+SERVER = "exim4.service"
+# Exim takes what whoever has logged in sends, to anybody, and keeps it.
+EXIM = """\
+primary_hostname = {name}
+daemon_smtp_ports = 587
+tls_advertise_hosts = *
+tls_certificate = /etc/exim4/fullchain.pem
+tls_privatekey = /etc/exim4/privkey.pem
+auth_advertise_hosts = ${{if def:tls_in_cipher {{*}}}}
+acl_smtp_rcpt = rcpt
+begin acl
+rcpt:
+  accept authenticated = *
+  deny
+begin routers
+all:
+  driver = accept
+  transport = keep
+begin transports
+keep:
+  driver = appendfile
+  directory = {kept}
+  maildir_format
+  user = keeper
+  group = keeper
+begin authenticators
+plain:
+  driver = plaintext
+  public_name = PLAIN
+  server_prompts = :
+  server_condition = ${{if eq{{$auth3}}{{${{lookup{{$auth2}}lsearch{{/etc/exim4/logins}}}}}}}}
 """
 
 
@@ -51,26 +73,29 @@ def test_mail_goes_by_the_server_that_is_named_and_goes_no_more(site: Site) -> N
 
 
 def a_mail_server(site: Site) -> None:
-    site.guest.run("DEBIAN_FRONTEND=noninteractive apt-get install -q -y opensmtpd", timeout=300)
-    site.guest.run(f"useradd --system keeper && install -d -o keeper -m 700 {KEPT}")
-    # The password goes by stdin to the program that hashes it.
-    hashed = site.guest.run(["smtpctl", "encrypt"], input=f"{PASSWORD}\n").stdout.strip()
-    site.guest.write("/etc/smtpd.logins", f"matrix {hashed}\n")
-    site.guest.write("/etc/smtpd.conf", SMTPD.format(name=site.hostname, kept=KEPT))
-    site.guest.run("chown opensmtpd /etc/smtpd.logins && systemctl restart opensmtpd")
+    site.guest.run("DEBIAN_FRONTEND=noninteractive apt-get install -q -y exim4-daemon-light", timeout=300)
+    site.guest.run(f"useradd --system --user-group keeper && install -d -o keeper -m 700 {KEPT}")
+    site.guest.write("/etc/exim4/logins", f"matrix: {PASSWORD}\n")
+    site.guest.write("/etc/exim4/exim4.conf", EXIM.format(name=site.hostname, kept=KEPT))
+    pair = f"/etc/matrix-baremetal/tls/{site.hostname}/current"
+    site.guest.run(f"install -m 400 -o Debian-exim {pair}/fullchain.pem {pair}/privkey.pem /etc/exim4")
+    site.guest.run(f"chown Debian-exim /etc/exim4/logins && systemctl restart {SERVER}")
 
 
 def link(site: Site, address: str) -> str:
     """The first link of the newest mail to somebody, which is then taken away."""
     end = time.monotonic() + 20
     while not (found := site.guest.run(f"grep -lri '^To: .*{address}' {KEPT} || true").stdout.split()):
-        assert time.monotonic() < end, site.guest.run("journalctl -n 20 -u opensmtpd").stdout
+        assert time.monotonic() < end, site.guest.run("tail -n 20 /var/log/exim4/mainlog").stdout
         time.sleep(0.3)
-    text = quopri.decodestring(site.guest.read(found[-1])).decode()
-    assert f"From: {site.server_name} <matrix@{site.server_name}>" in text
+    mail = message_from_string(site.guest.read(found[-1]), policy=policy.default)
+    assert mail["From"] == f"{site.server_name} <matrix@{site.server_name}>"
+    body = mail.get_body(("plain",))
+    assert body
+    text = body.get_content()
     site.guest.run(["rm", *found])
     [first, *_] = re.findall(rf"https://{site.hostname}/[^\s\"<>]+", text)
-    return str(first).replace("&amp;", "&")
+    return str(first)
 
 
 def ask(site: Site, path: str, body: object, token: str | None = None) -> Answer:
@@ -129,7 +154,7 @@ def refused(site: Site) -> None:
     said = site.mb("doctor", "mail.server", status=3).stdout
     assert "refuses the login of matrix" in said
     assert "mend mail.smtp" in said
-    site.guest.run(["systemctl", "stop", "opensmtpd"])
+    site.guest.run(["systemctl", "stop", SERVER])
     assert "does not answer" in site.mb("doctor", "mail.server", status=3).stdout
 
 
