@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from email import message_from_string, policy
+from email.utils import parseaddr
 from urllib.parse import urlsplit
 
 import pytest
@@ -89,7 +90,7 @@ def link(site: Site, address: str) -> str:
         assert time.monotonic() < end, site.guest.run("tail -n 20 /var/log/exim4/mainlog").stdout
         time.sleep(0.3)
     mail = message_from_string(site.guest.read(found[-1]), policy=policy.default)
-    assert mail["From"] == f"{site.server_name} <matrix@{site.server_name}>"
+    assert parseaddr(mail["From"]) == (site.server_name, f"matrix@{site.server_name}")
     body = mail.get_body(("plain",))
     assert body
     text = body.get_content()

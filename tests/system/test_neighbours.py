@@ -31,6 +31,7 @@ def psql(site: Site, sql: str, database: str = "postgres") -> str:
     return site.guest.run(command, input=sql).stdout
 
 
+@pytest.mark.sampled(12)
 def test_their_site_and_their_database_stay_as_they_are(fresh: Site) -> None:
     fresh.guest.write("/etc/nginx/sites-available/blog", THEIRS)
     fresh.guest.run("ln -s ../sites-available/blog /etc/nginx/sites-enabled/blog && systemctl reload nginx")

@@ -19,7 +19,7 @@ from tests.system import invariants
 from tests.system.conftest import Snapshots
 from tests.system.site import WHEELS, Site
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.long]
 PROGRAM = Path(__file__).with_name("nio_person.py")
 THIRD = "st-third"
 MISSED = [f"while carol was away: {number}" for number in range(6)]

@@ -107,8 +107,8 @@ def test_up_and_down_and_what_goes_wrong_on_the_way(site: Site) -> None:
     to_the_older_one(site)
     up_and_back(site)
     not_well(site)
-    # Every other one, as each takes half a minute; all of them below.
-    killed(site, MOMENTS[1::2])
+    # The worst of them, as each takes half a minute; all of them below.
+    killed(site, MOMENTS[-1:])
 
 
 def to_the_older_one(site: Site) -> None:
@@ -185,7 +185,7 @@ def killed(site: Site, moments: tuple[Moment, ...]) -> None:
         runs(site, site.status()["versions"]["synapse"])
         invariants.nothing_to_do(site)
         assert invariants.found(site) == []
-    assert struck >= len(moments) - 2
+    assert struck >= max(1, len(moments) - 2)
     invariants.hold(site)
 
 

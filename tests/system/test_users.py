@@ -18,6 +18,7 @@ PASSWORD = "correct horse ' \" $HOME {{7}} ünï"
 WATCH = "while :; do cat /proc/[0-9]*/cmdline /proc/[0-9]*/environ 2>/dev/null | tr '\\0' '\\n'; done"
 
 
+@pytest.mark.sampled(13)
 def test_a_password_from_stdin_is_seen_by_nobody(site: Site) -> None:
     watching = site.guest.popen(WATCH, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
     try:
@@ -36,6 +37,7 @@ def test_a_password_from_stdin_is_seen_by_nobody(site: Site) -> None:
         site.login("carol", "another")
 
 
+@pytest.mark.sampled(13)
 def test_an_invented_password_is_kept_for_root(site: Site) -> None:
     done = site.mb("user", "add", "dave", "--generate", "--admin")
     password = site.password("dave")
@@ -52,6 +54,7 @@ def test_an_invented_password_is_kept_for_root(site: Site) -> None:
     invariants.findings(site)
 
 
+@pytest.mark.sampled(13)
 def test_accounts_are_listed(site: Site) -> None:
     rows = json.loads(site.mb("user", "list", "--json").stdout)
     users = rows if isinstance(rows, list) else rows["users"]
@@ -91,6 +94,7 @@ def left(site: Site) -> None:
     assert site.sql(f"SELECT count(*) FROM access_tokens WHERE user_id {ours};") == "0"
 
 
+@pytest.mark.sampled(13)
 def test_an_account_is_changed_and_closed(site: Site) -> None:
     bob, name = site.login("bob"), f"@bob:{site.server_name}"
     about = shown(site, name)

@@ -24,7 +24,7 @@ def running() -> str:
     return found.stdout
 
 
-@pytest.mark.sampled(13)
+@pytest.mark.long
 @pytest.mark.parametrize("debian", [12, 13])
 def test_a_virtual_machine_boots_answers_and_leaves_nothing(debian: int, tmp_path: Path) -> None:
     Vm("vt-vm").down()

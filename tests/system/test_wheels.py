@@ -20,6 +20,7 @@ def cut_off(fresh: Site) -> Site:
     return fresh
 
 
+@pytest.mark.sampled(12)
 def test_without_a_network_and_without_uv(cut_off: Site) -> None:
     """Debian's pip makes the same virtualenv; a wheel that was tampered with is refused, with both hashes."""
     site, own = cut_off, "/root/wheels"
