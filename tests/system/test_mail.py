@@ -59,8 +59,7 @@ def test_mail_goes_by_the_server_that_is_named_and_goes_no_more(site: Site) -> N
     site.change(mail={"smtp": smtp})
     site.guest.run(["rm", "-f", FILE])
     assert f"{FILE} should hold a password" in site.mb("apply", status=1).stderr
-    site.guest.write(FILE, f"{PASSWORD}\n")
-    site.guest.run(["chmod", "600", FILE])
+    write(site, PASSWORD)
     assert "\\\\o/" not in site.mb("plan", "-v", status=3).stdout
     site.mb("apply")
     assert "1 fine" in site.mb("doctor", "mail.server").stdout
@@ -71,6 +70,10 @@ def test_mail_goes_by_the_server_that_is_named_and_goes_no_more(site: Site) -> N
     forgotten(site, zoe, "zoe@example.org")
     refused(site)
     without(site)
+
+
+def write(site: Site, password: str) -> None:
+    site.guest.run(f"umask 077 && cat > {FILE}", input=f"{password}\n")
 
 
 def a_mail_server(site: Site) -> None:
@@ -131,7 +134,7 @@ def forgotten(site: Site, person: Person, address: str) -> None:
     shown = site.web.ask("GET", page)
     assert "password" in shown.text
     address = urlsplit(page)._replace(query="").geturl()
-    form = [f"--data-urlencode={name}={value}" for name, value in fields(page)]
+    form = [word for name, value in fields(page) for word in ("--data-urlencode", f"{name}={value}")]
     assert site.web.ask("POST", address, options=form).status == 200
     proof = {"sid": answer.data["sid"], "client_secret": "apes"}
     new = {"new_password": "a wholly other password", "logout_devices": False}
@@ -149,7 +152,7 @@ def fields(page: str) -> list[tuple[str, str]]:
 
 def refused(site: Site) -> None:
     """Another password: what reads it is restarted, the old one is not kept, and doctor says that it is wrong."""
-    site.guest.write(FILE, "not the password\n")
+    write(site, "not the password")
     assert site.planned() == {f"file {MAIL}", SYNAPSE}
     site.mb("apply")
     said = site.mb("doctor", "mail.server", status=3).stdout
