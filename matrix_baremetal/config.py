@@ -34,7 +34,6 @@ LATER = frozenset(
         "calls",
         "bridges",
         "ddns",
-        "metrics",
     }
 )
 
@@ -172,6 +171,14 @@ class Backup:
     command: Annotated[str, names.path] | None = None
 
 
+@dataclass(frozen=True)
+class Metrics:
+    """Whether Prometheus finds numbers about the homeserver here, and about the machine too."""
+
+    enabled: bool = False
+    machine: bool = True
+
+
 def _port(number: int) -> int:
     if not 1 <= number <= 65535:
         raise ValueError(f"{number} is not between 1 and 65535")
@@ -232,6 +239,7 @@ class Config:
     admins: Annotated[tuple[Admin, ...], _distinct] = ()
     synapse: Synapse = Synapse()
     mail: Mail | None = None
+    metrics: Metrics = Metrics()
     backup: Backup = Backup()
 
     def __post_init__(self) -> None:

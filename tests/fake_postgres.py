@@ -13,6 +13,7 @@ from matrix_baremetal.resources import (
     cluster_move,
     clusters,
     matrix,
+    monitor,
     port,
     postgres,
     postgres_copy,
@@ -81,6 +82,7 @@ class FakePostgres:
     superuser: str = ""
     read_only: bool = False
     standby: bool = False
+    monitors: set[str] = field(default_factory=set)
     hashes: dict[str, str] = field(default_factory=dict)
     deactivated: set[str] = field(default_factory=set)
     erased: set[str] = field(default_factory=set)
@@ -116,6 +118,8 @@ class FakePostgres:
             return [[self.bases[database].compat]]
         if sql == postgres.FIND_ROLE:
             return [[self.roles[name]]] if name in self.roles else []
+        if sql == monitor.FIND:
+            return [[self.roles[name], "ft"[name in self.monitors]]] if name in self.roles else []
         if sql == postgres.FIND_DATABASE:
             rows = [base] if base else []
             return [[b.owner, b.encoding, b.collate, b.ctype, b.provider, b.comment] for b in rows]
@@ -162,6 +166,15 @@ class FakePostgres:
         if sql == postgres.MAKE_ROLE:
             assert name not in self.roles
             self.roles[name] = values["comment"]
+        elif sql == monitor.MAKE:
+            assert name not in self.roles
+            self.roles[name] = values["comment"]
+            self.monitors.add(name)
+        elif sql == monitor.GRANT:
+            self.monitors.add(name)
+        elif sql == monitor.DROP:
+            del self.roles[name]
+            self.monitors.discard(name)
         elif sql == quoted(matrix.SET_HASH):
             assert name in self.accounts
             self.hashes.setdefault(name, values["hash"])

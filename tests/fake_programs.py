@@ -215,7 +215,7 @@ class Programs(FakeCertificates):
 
     def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
         assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)
-        self.users += [] if "matrix-synapse" in self.users else ["matrix-synapse"]
+        self.users += [name for name in ("matrix-synapse", "matrix-metrics") if name not in self.users]
         return GOOD
 
     def _systemd_run(self, words: tuple[str, ...]) -> Result:

@@ -11,6 +11,7 @@ from matrix_baremetal.components.component import Component
 from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.doctor import Doctor
 from matrix_baremetal.components.mail import Mail
+from matrix_baremetal.components.metrics import Metrics
 from matrix_baremetal.components.nginx import Nginx
 from matrix_baremetal.components.postgres import Postgres
 from matrix_baremetal.components.registration import Registration
@@ -35,6 +36,7 @@ ALL: tuple[type[Component], ...] = (
     Nginx,
     Certificates,
     Users,
+    Metrics,
     Backup,
     Doctor,
 )

@@ -51,6 +51,8 @@ PRIVATE = (
     *("169.254.0.0/16", "192.88.99.0/24", "198.18.0.0/15", "192.0.2.0/24", "198.51.100.0/24", "203.0.113.0/24"),
     *("224.0.0.0/4", "::1/128", "fe80::/10", "fc00::/7", "2001:db8::/32", "ff00::/8", "fec0::/10"),
 )
+# Without a password, and so for this machine alone.
+METRICS = {"port": 9008, "bind_addresses": ["127.0.0.1"], "type": "metrics"}
 UNITS = {"": 1, "K": 1024, "M": 1024**2, "G": 1024**3, "T": 1024**4}
 
 
@@ -61,7 +63,7 @@ def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
         "server_name": config.server_name,
         "public_baseurl": f"https://{config.hostname}/",
         "report_stats": False,
-        "listeners": [listener(config)],
+        "listeners": [listener(config), *([METRICS] if config.metrics.enabled else [])],
         "database": site.store(USER).settings,
         "signing_key_path": f"{LOADED}/signing_key",
         "registration_shared_secret_path": f"{LOADED}/registration_shared_secret",

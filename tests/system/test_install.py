@@ -12,7 +12,13 @@ from tests.system import invariants
 from tests.system.site import SYNAPSE, Site
 
 pytestmark = pytest.mark.lab
-OURS = ("matrix-synapse.service", "matrix-baremetal-certificates.service", "matrix-baremetal-backup.service")
+METRICS = ("matrix-metrics-machine.service", "matrix-metrics-postgres.service")
+OURS = (
+    *METRICS,
+    "matrix-synapse.service",
+    "matrix-baremetal-certificates.service",
+    "matrix-baremetal-backup.service",
+)
 # It installs packages, so it may do what they need.
 SETS_UP = "matrix-baremetal-firstboot.service"
 # It asks over the network as others would, who listens by netlink, and the database as two users.

@@ -12,7 +12,7 @@ import pytest
 
 from matrix_baremetal import components
 from matrix_baremetal.net import Answer
-from matrix_baremetal.resources import files
+from matrix_baremetal.resources import files, masks
 from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.clusters import Cluster
@@ -21,6 +21,7 @@ from matrix_baremetal.resources.files import Directory, File, Link, Secret
 from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
+from matrix_baremetal.resources.monitor import Monitor
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.postgres import OURS, Database, Role
 from matrix_baremetal.resources.postgres_store import PostgresStore
@@ -126,6 +127,8 @@ EXAMPLES = (
     Example(Link("/etc/l", "target"), drift=lambda m: point(m.at("/etc/l"), "x")),
     Example(Directory("/etc/d/e", 0o750), drift=lambda m: m.at("/etc/d/e").chmod(0o777)),
     Example(Secret("/etc/s", invent=lambda: SECRET), drift=lambda m: m.at("/etc/s").chmod(0o644), stays=True),
+    Example(masks.Mask("coturn.service"), drift=lambda m: m.at(f"{masks.PLACE}/coturn.service").unlink()),
+    Example(Monitor("matrix-metrics"), drift=lambda m: m.postgres.monitors.clear()),
     Example(Packages("tests", ("certbot", "nginx")), stays=True),
     Example(SystemUser("matrix-synapse"), stays=True),
     Example(Role("matrix-synapse"), stays=True),
