@@ -45,7 +45,7 @@ def asked(now: Session, store: Store, sql: str) -> Iterator[tuple[str, int]]:
 
 # SQLite tells no sizes unless it was built to (dbstat), which Debian's is.
 TABLES: Mapping[str, str] = {
-    "postgres": """SELECT relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n
+    "postgres": """SELECT relname, coalesce(pg_total_relation_size(c.oid), 0) FROM pg_class c JOIN pg_namespace n
 ON n.oid = relnamespace WHERE relkind IN ('r', 'p', 'm') AND nspname = 'public'
 ORDER BY 2 DESC, 1 LIMIT CAST(:most AS BIGINT);""",
     "sqlite": """SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_master ON sqlite_master.name = dbstat.name

@@ -73,6 +73,8 @@ class Tables(Asks):
         return self.fine(f"the largest table is {rows[0][0]}, with {rows[0][1] // MB} MB", *lines)
 
 
-TABLES = """SELECT relname, pg_total_relation_size(c.oid) FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace
+# A table that goes while it is asked about has no size any more.
+TABLES = """SELECT relname, coalesce(pg_total_relation_size(c.oid), 0) FROM pg_class c
+JOIN pg_namespace n ON n.oid = relnamespace
 WHERE relkind IN ('r', 'p', 'm') AND nspname NOT IN ('pg_catalog', 'information_schema') AND nspname NOT LIKE 'pg\\_%'
 ORDER BY 2 DESC, 1;"""
