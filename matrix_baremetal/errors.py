@@ -62,6 +62,10 @@ class ConfigError(Error):
         super().__init__("\n".join(lines), hint=hint or f"edit {file}, then run: matrix-baremetal plan")
 
 
+class Unreached(Error):
+    """The network or a server has gone away in mid-download; what has come is kept, to be gone on with."""
+
+
 class Pending(Error):
     """A thing that can't be had yet through no fault of this machine; the rest goes on and a timer tries again."""
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from matrix_baremetal.kernel import Listener
     from matrix_baremetal.nameservers import Lookup
     from matrix_baremetal.smtp import MailServer
@@ -101,6 +103,12 @@ class Net:
         from matrix_baremetal import web
 
         return web.request(asked)
+
+    def fetch(self, url: str, place: Path, most: int) -> None:
+        """Get a file of at most so many bytes over HTTPS; a part of it that is there already is gone on with."""
+        from matrix_baremetal import fetch
+
+        fetch.fetch(url, place, most)
 
     def lookup(self, name: str, kind: str) -> Lookup:
         """The records of a name as the servers of its zone have them; `kind` is A, AAAA, CAA, CNAME, SRV."""

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+from pathlib import Path
 from typing import Any
 
+from matrix_baremetal.errors import Unreached
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer, Net
@@ -80,6 +82,12 @@ class FakeNet(Net):
     def get(self, url: str, timeout: float = 10) -> Answer:
         """Answer as the web servers of others do, which have the pages that `machine.pages` says."""
         return self.machine.pages.get(url, Answer(0, {}))
+
+    def fetch(self, url: str, place: Path, most: int) -> None:
+        """Give the file that `machine.downloads` has for an address."""
+        if url not in self.machine.downloads:
+            raise Unreached(f"{url} can't be had: no such host", passes=True)
+        place.write_bytes(self.machine.downloads[url])
 
     def addresses(self, name: str) -> tuple[str, ...]:
         """What a name resolves to."""

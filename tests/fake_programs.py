@@ -41,10 +41,10 @@ class Programs(FakeCertificates):
     before it goes well (always, where it isn't there). `unresolved` are the names without an address, `resolved` the
     addresses of those that have others, `spare` the bytes that are free, in `spares` those of other file systems,
     `files` how many more files there may be, `offered` the DNS plugins of certbot that apt knows, `pages` what web
-    servers of others answer to a URL. `refuses` is what the homeserver says to each change of an account, `closed`
-    whether it runs without registration. `failed` are other people's units that have, `unwritable` the places that
-    our service can't write, `synchronised` what timedatectl says. `mail_fault` is why a mail server refuses us, and
-    `logins` are those that it saw.
+    servers of others answer to a URL, `downloads` the files they have. `refuses` is what the homeserver says to each
+    change of an account, `closed` whether it runs without registration. `failed` are other people's units that have,
+    `unwritable` the places that our service can't write, `synchronised` what timedatectl says. `mail_fault` is why a
+    mail server refuses us, and `logins` are those that it saw.
     """
 
     root: Path
@@ -64,6 +64,7 @@ class Programs(FakeCertificates):
     unresolved: set[str] = field(default_factory=set)
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pages: dict[str, Answer] = field(default_factory=dict)
+    downloads: dict[str, bytes] = field(default_factory=dict)
     offered: tuple[str, ...] = ("cloudflare", "rfc2136", "route53")
     says: dict[str, str] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from matrix_baremetal.errors import Error
+from matrix_baremetal.errors import Error, Unreached
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.shell import Failed
@@ -35,10 +35,6 @@ UNREACHED = ("Failed to download", "Failed to fetch")
 FULL = ("No space left on device", "Disk quota exceeded")
 # More than half of all code, and nothing that Synapse ever imports: it would take as long again to compile.
 IDLE = "/tests?/|/phonenumbers/(geodata|carrierdata|tzdata)/|/setuptools/|/twisted/(trial|words)/|/pydantic/v1/"
-
-
-class Unreached(Error):
-    """The network went away in mid-download; what has come is kept."""
 
 
 @dataclass(frozen=True)

@@ -50,6 +50,7 @@ LAYERS = (
     ("lock", "patience", "encryption", "backup_log", "growth", "watch"),
     ("host",),
     ("net", "shell", "signals"),
+    ("fetch",),
     ("web", "nameservers", "smtp", "kernel", "sockets", "federation", "findings"),
     ("takeover",),
     ("connections", "first_config", "config_schema"),
@@ -71,7 +72,7 @@ IMPORTERS = {
     "argparse": {"cli", "words", "commands"},
     "subprocess": set[str](),
     "socket": {"net", "commands", "web", "nameservers", "sockets"},
-    "ssl": {"web", "smtp", "checks"},
+    "ssl": {"web", "smtp", "checks", "fetch"},
     "zipfile": {"resources"},
     "fcntl": {"lock"},
 }

@@ -1,0 +1,84 @@
+"""Archives as upstreams make them, and keys to sign them with: made here, so that a test knows their hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import subprocess
+import tarfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+
+def archive(files: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
+    """A .tar.gz of these files; a `TarInfo` goes in as it is, without a content. The same bytes each time."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w:gz", compresslevel=1) as tar:
+        for name, content in files.items():
+            if isinstance(content, tarfile.TarInfo):
+                tar.addfile(content)
+                continue
+            member = tarfile.TarInfo(name)
+            member.size, member.mode = len(content), 0o666
+            tar.addfile(member, io.BytesIO(content))
+    # gzip writes the time into its head (RFC 1952, MTIME).
+    made = bytearray(raw.getvalue())
+    made[4:8] = bytes(4)
+    return bytes(made)
+
+
+def odd(name: str, kind: bytes, target: str = "") -> tarfile.TarInfo:
+    """A member that is no file."""
+    member = tarfile.TarInfo(name)
+    member.type, member.linkname = kind, target
+    return member
+
+
+def sha256(data: bytes) -> str:
+    """Its hash, as pins have it."""
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Signer:
+    """Somebody with a key; `then` is the day on which it was made, which it outlives by `days` (0: it lasts)."""
+
+    home: Path
+    days: int = 0
+    then: str = "20260101T000000"
+
+    def gpg(self, *words: str, input: bytes = b"", then: str = "") -> bytes:
+        """Run gpg with this keyring."""
+        common = ("gpg", "--batch", "--quiet", "--homedir", str(self.home), "--passphrase", "", "--pinentry-mode")
+        clock = ("--faked-system-time", f"{then}!") if then else ()
+        done = subprocess.run((*common, "loopback", *clock, *words), input=input, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr.decode()
+        return done.stdout
+
+    def make(self) -> None:
+        """Make the key."""
+        self.home.mkdir(mode=0o700)
+        until = f"{self.days}d" if self.days else "never"
+        self.gpg(
+            "--quick-generate-key", "Releases <releases@upstream.test>", "ed25519", "sign", until, then=self.then
+        )
+
+    @property
+    def fingerprint(self) -> str:
+        """The key's, of forty digits."""
+        rows = self.gpg("--with-colons", "--list-keys").decode().splitlines()
+        return next(row.split(":")[9] for row in rows if row.startswith("fpr:"))
+
+    @property
+    def key(self) -> bytes:
+        """The public key, as a vendor puts it on the web."""
+        return self.gpg("--armor", "--export")
+
+    def sign(self, data: bytes, *words: str) -> bytes:
+        """A detached signature of these bytes, of the day on which the key was made."""
+        return self.gpg("--armor", *words, "--detach-sign", input=data, then=self.then)
+
+    def end(self) -> None:
+        """Let the agent go."""
+        subprocess.run(("gpgconf", "--homedir", str(self.home), "--kill", "all"), check=False)
