@@ -28,6 +28,7 @@ _URL = re.compile(r"https://([A-Za-z0-9.-]+)(:[0-9]{1,5})?((/[A-Za-z0-9._~+=,:-]
 WITHOUT_CREDENTIALS = ("route53", "standalone")
 _PLUGIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _AGE = re.compile(r"age1[a-z0-9]{58}")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
 _PATH = re.compile(r"[A-Za-z0-9._/+@:-]+")
 
 
@@ -164,6 +165,13 @@ def url(text: str) -> str:
     port = int((found[2] or ":443")[1:])
     if not all(_LABEL.fullmatch(label) for label in labels) or not 1 <= port <= 65535:
         raise ValueError(f"{shown(text)} has no valid host name and port; write it like https://acme.example.org/")
+    return text
+
+
+def sha256(text: str) -> str:
+    """Check the hash of a file, as `sha256sum` prints it."""
+    if not _SHA256.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no sha256, which has 64 digits of 0-9 and a-f; see: sha256sum FILE")
     return text
 
 

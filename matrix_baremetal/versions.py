@@ -1,4 +1,4 @@
-"""The versions that this release installs, and the lock files that pin every byte of them."""
+"""The versions that this release installs, and the hashes and lock files that pin every byte of them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from matrix_baremetal.shape import known
 from matrix_baremetal.yamlfile import decode
 
 HERE = Path(__file__).parent
@@ -66,11 +67,39 @@ class UvVersion:
 
 
 @dataclass(frozen=True)
+class Signature:
+    """Where a detached signature is, where the key is that made it, and the fingerprint of that key's primary key."""
+
+    url: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Pin:
+    """A release of another program as its makers publish it: an archive, its hash, and how they sign it."""
+
+    version: str
+    url: str
+    sha256: str
+    signature: Signature | None = None
+
+
+@dataclass(frozen=True)
 class Versions:
     """versions.yaml."""
 
     synapse: SynapseVersion
     uv: UvVersion
+    element: Pin
+    hydrogen: Pin
+    ketesa: Pin
+    synapse_admin: Pin
+
+    @property
+    def releases(self) -> dict[str, Pin]:
+        """What comes as an archive, by name."""
+        return {name: pin for name in known(Versions) if isinstance(pin := getattr(self, name), Pin)}
 
     def running(self, version: str, lock: str = "") -> Versions:
         """The same with another Synapse; its lock where this release ships none."""

@@ -18,6 +18,7 @@ from matrix_baremetal.host import Host, said_of
 from matrix_baremetal.resources import signature
 from matrix_baremetal.resources.python import MARK, put_aside
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.versions import Signature
 
 # What of a release is for a web server or a unit to read; the mark beside it is not.
 FILES = "files"
@@ -39,7 +40,7 @@ class Download(Resource):
     version: str = ""
     sha256: str = ""
     url: str = field(default="", compare=False)
-    signed: signature.Signature | None = field(default=None, compare=False)
+    signed: Signature | None = field(default=None, compare=False)
 
     @property
     def paths(self) -> tuple[str, ...]:

@@ -5,10 +5,9 @@ gpg and not gpgv, which looks neither at a key's expiry nor at its revocation (i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
+from matrix_baremetal.versions import Signature
 
 # What gpg says of a signature that is none of use (DETAILS of GnuPG, "Status codes").
 FAULTS = {
@@ -20,15 +19,6 @@ FAULTS = {
     "ERRSIG": "can't be checked",
 }
 MOST_BYTES = 1 << 20
-
-
-@dataclass(frozen=True)
-class Signature:
-    """Where a detached signature is, where the key is that made it, and the fingerprint of that key's primary key."""
-
-    url: str
-    key: str
-    fingerprint: str
 
 
 def check(host: Host, signature: Signature, archive: str, place: str) -> None:

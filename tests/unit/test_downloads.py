@@ -10,7 +10,7 @@ import pytest
 
 from matrix_baremetal.errors import Error, Pending
 from matrix_baremetal.resources.downloads import Download
-from matrix_baremetal.resources.signature import Signature
+from matrix_baremetal.versions import Signature
 from tests.fake_releases import Signer, archive, sha256
 from tests.fakes import FakeHost, Machine
 
