@@ -28,7 +28,6 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "synapse.workers={}",
-        "web_client",
         "admin_ui",
         "turn",
         "calls",
@@ -153,6 +152,30 @@ class Synapse:
         object.__setattr__(self, "settings", FrozenDict(self.settings))  # so that it can be hashed
 
 
+@dataclass(frozen=True)
+class Release:
+    """An archive to install in place of the pinned one: a mirror's, or another version; its hash is what counts."""
+
+    url: Annotated[str, names.url]
+    sha256: Annotated[str, names.sha256]
+
+
+@dataclass(frozen=True)
+class WebClient:
+    """Which web client is served, under which name; without one it is chat.SERVER_NAME."""
+
+    kind: Literal["element", "hydrogen", "none"] = "none"
+    hostname: Annotated[str, names.hostname] | None = None
+    release: Release | None = None
+
+    def __post_init__(self) -> None:
+        if self.kind == "none":
+            given = [name for name in ("hostname", "release") if getattr(self, name) is not None]
+            why = "means nothing without a web client"
+            if given:
+                raise Mistakes([Mistake((name,), why, "write kind: element, or remove it") for name in given])
+
+
 def _count(number: int) -> int:
     if not 1 <= number <= 1000:
         raise ValueError(f"{number} is not between 1 and 1000")
@@ -240,6 +263,7 @@ class Config:
     synapse: Synapse = Synapse()
     mail: Mail | None = None
     metrics: Metrics = Metrics()
+    web_client: WebClient = WebClient()
     backup: Backup = Backup()
 
     def __post_init__(self) -> None:
@@ -255,8 +279,22 @@ class Config:
             mistakes.append(Mistake(("mail",), message, "remove one of the two"))
         if self.registration == "open" and not self.mail and (missing := unverified(self.synapse.settings)):
             mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
+        if self.web_client.hostname == self.hostname:
+            why = "a web client on the homeserver's own name could be tricked by what people upload there"
+            mistakes.append(Mistake(("web_client", "hostname"), why, "give it a name of its own, or remove the line"))
         if mistakes:
             raise Mistakes(mistakes)
+
+    @property
+    def client_hostname(self) -> str | None:
+        """Say where the web client is; None where there is none."""
+        client = self.web_client
+        return None if client.kind == "none" else client.hostname or f"chat.{self.server_name}"
+
+    @property
+    def registration_client(self) -> str | None:
+        """Say which client of ours can make accounts: Hydrogen can't (its FAQ)."""
+        return self.client_hostname if self.web_client.kind == "element" else None
 
 
 def decode(text: str | bytes, file: str) -> Config:

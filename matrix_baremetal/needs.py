@@ -57,11 +57,28 @@ class Page:
 
 
 @dataclass(frozen=True)
+class Files:
+    """Answer all that nothing else answers with a program for browsers, the files below a directory.
+
+    `documents` (path and file) are its settings. What the pattern `hashed` fits never changes, as a hash is in its
+    name; all else is asked for anew each time. `policy` is its Content-Security-Policy.
+    """
+
+    root: str
+    documents: tuple[tuple[str, str], ...] = ()
+    hashed: str = ""
+    policy: str = ""
+
+
+Location = Proxy | Document | Page | Files
+
+
+@dataclass(frozen=True)
 class VHost:
     """What a name answers over HTTPS on a port; all that is not listed is 404."""
 
     domain: str
-    locations: tuple[Proxy | Document | Page, ...]
+    locations: tuple[Location, ...]
     port: int = 443
 
 
@@ -106,7 +123,7 @@ class Needs:
 
     def vhosts(self) -> tuple[VHost, ...]:
         """One vhost a name and port: what several components want of the same is put together."""
-        found: dict[tuple[str, int], tuple[Proxy | Document | Page, ...]] = {}
+        found: dict[tuple[str, int], tuple[Location, ...]] = {}
         for vhost in self.of(VHost):
             key = vhost.domain, vhost.port
             found[key] = (*found.get(key, ()), *vhost.locations)

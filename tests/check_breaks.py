@@ -20,8 +20,11 @@ from matrix_baremetal.resources import firstboot
 from tests.fake_web import OWN, keys
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 
+# With each part that has a check of its own.
+SITE = f"{MINIMAL}web_client: {{kind: element}}\n"
 HOME = "example.org"
 HOST = "matrix.example.org"
+CHAT = "chat.example.org"
 LIVE = f"/etc/letsencrypt/live/matrix-baremetal-{HOME}"
 SERVER = f"https://{HOME}/.well-known/matrix/server"
 KEY = "/var/lib/matrix-synapse/signing.key"
@@ -29,7 +32,7 @@ MB = 1 << 20
 Break = Callable[[Machine], object]
 
 
-def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None) -> Machine:
+def a_machine(folder: Path, text: str = SITE, machine: Machine | None = None) -> Machine:
     """A machine after an install."""
     machine = machine or Machine(folder)
     machine.addressed(*OWN)
@@ -73,7 +76,7 @@ def grown(path: str, rate: int, days: int = 10, **parts: int) -> Break:
     return remembered
 
 
-def found(machine: Machine, text: str = MINIMAL) -> dict[str, Finding]:
+def found(machine: Machine, text: str = SITE) -> dict[str, Finding]:
     """All findings by id."""
     now = a_session(machine, text)
     return {finding.id: finding for finding in examine(command.of(now), now.host)}

@@ -8,6 +8,7 @@ from matrix_baremetal.net import Answer
 from matrix_baremetal.resources.postgres import COUNT_CONNECTIONS
 from matrix_baremetal.resources.postgres_store import SIZE
 from tests.check_breaks import (
+    CHAT,
     HOME,
     HOST,
     KEY,
@@ -200,6 +201,8 @@ CASES = (
     Case(f"web.acme.{HOST}", web(f"http://{HOST}/.well-known/acme*", **html(301)), "renewals will fail"),
     Case(f"web.https.{HOST}", web(f"https://{HOST}/", status=502), "does not answer"),
     Case("web.welcome", web(f"https://{HOST}/", status=404), "does not tell people", "warn"),
+    Case(f"web.program.{CHAT}", web(f"https://{CHAT}/", status=404), "has no program to serve"),
+    Case(f"web.program.{CHAT}", web(f"https://{CHAT}/config.json", body=b"{}"), "is not as it should be"),
     Case(f"web.headers.{HOST}", web(f"https://{HOST}/", headers={}), "lacks security headers", "warn"),
     Case(f"web.http2.{HOST}", web(f"https://{HOST}/", protocol="http/1.1"), "speaks no HTTP/2", "warn"),
     Case("web.upload", web(f"https://{HOST}/_matrix/media/v3/upload", status=413), "below the limit are refused"),

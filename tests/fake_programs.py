@@ -21,6 +21,7 @@ from matrix_baremetal.net import Answer
 from matrix_baremetal.shell import Result
 from tests.fake_certificates import FakeCertificates
 from tests.fake_postgres import FakePostgres
+from tests.fake_releases import offered
 from tests.fake_units import Unit
 from tests.fake_web import Internet
 
@@ -64,7 +65,7 @@ class Programs(FakeCertificates):
     unresolved: set[str] = field(default_factory=set)
     resolved: dict[str, tuple[str, ...]] = field(default_factory=dict)
     pages: dict[str, Answer] = field(default_factory=dict)
-    downloads: dict[str, bytes] = field(default_factory=dict)
+    downloads: dict[str, bytes] = field(default_factory=offered)
     offered: tuple[str, ...] = ("cloudflare", "rfc2136", "route53")
     says: dict[str, str] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)

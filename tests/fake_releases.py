@@ -7,8 +7,10 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from matrix_baremetal.versions import Versions, read
 
 
 def archive(files: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
@@ -82,3 +84,23 @@ class Signer:
     def end(self) -> None:
         """Let the agent go."""
         subprocess.run(("gpgconf", "--homedir", str(self.home), "--kill", "all"), check=False)
+
+
+# What upstreams publish, as far as a test cares, by the names that versions.yaml has for it.
+STAND_INS = {
+    "element": archive({"element-v1/index.html": b"<html>Element", "element-v1/bundles/0123456789abcdef/a.js": b"1"}),
+    "hydrogen": archive({"./index.html": b"<html>Hydrogen", "./assets/index.01234567.js": b"1"}),
+    "ketesa": archive({"ketesa/index.html": b"<html>Ketesa", "ketesa/assets/index-Ab3_dE7x.js": b"1"}),
+    "synapse_admin": archive({"synapse-admin-0/index.html": b"<html>Synapse-Admin"}),
+}
+
+
+def versions() -> Versions:
+    """What this release ships, with archives that a test has in place of upstream's."""
+    pins = {n: replace(p, sha256=sha256(STAND_INS[n]), signature=None) for n, p in read().releases.items()}
+    return replace(read(), **pins)  # type: ignore[arg-type]
+
+
+def offered() -> dict[str, bytes]:
+    """Those archives by the addresses that they are published at."""
+    return {pin.url: STAND_INS[name] for name, pin in read().releases.items()}

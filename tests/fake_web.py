@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import email.utils
 import json
+import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -100,6 +101,9 @@ def within(machine: Programs, asked: Request, path: str, seen: Response) -> Resp
     if path.startswith("/.well-known/matrix/"):
         file = machine.at(f"/var/lib/matrix-baremetal/well-known/{path.rpartition('/')[2]}.json")
         return said(seen, 200, file.read_text()) if file.exists() else seen
+    if (served := program(machine, urlsplit(asked.url).hostname or "", path)) is not None:
+        kind, body = served
+        return replace(seen, status=200, headers=seen.headers | {"content-type": kind}, body=body)
     if not path.startswith(SYNAPSE) or "_synapse" in unquote(path):
         return seen
     if asked.upload is not None:
@@ -118,6 +122,18 @@ def has_page(machine: Programs, name: str) -> bool:
     text = machine.at("/etc/nginx/sites-enabled/zz-matrix-baremetal").read_text()
     blocks = [b for b in text.split("\nserver {") if f"server_name {name};" in b and "listen 443" in b]
     return any("location = / {" in block for block in blocks)
+
+
+def program(machine: Programs, name: str, path: str) -> tuple[str, bytes] | None:
+    """A file of a program for browsers and its type, where nginx was told to serve one."""
+    text = machine.at("/etc/nginx/sites-enabled/zz-matrix-baremetal").read_text()
+    block = next((b for b in text.split("\nserver {") if f"server_name {name};" in b and "listen 443" in b), "")
+    alias = re.search(rf"location = {re.escape(path)} {{\n\s+alias (\S+);", block)
+    root = re.search(r"location / {\n\s+root (\S+);", block)
+    if alias:
+        return "application/json", machine.at(alias[1]).read_bytes()
+    place = machine.at(root[1]) / "index.html" if root and path == "/" else None
+    return ("text/html", place.read_bytes()) if place and place.exists() else None
 
 
 def said(seen: Response, status: int, body: str) -> Response:

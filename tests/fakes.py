@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from matrix_baremetal import components, config, versions
+from matrix_baremetal import components, config
 from matrix_baremetal.converge import converge
 from matrix_baremetal.errors import Error
 from matrix_baremetal.facts import Facts
@@ -24,6 +24,7 @@ from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import Result
 from matrix_baremetal.site import Site
+from tests import fake_releases
 from tests.fake_net import FakeNet
 from tests.fake_programs import Programs
 from tests.fake_shell import FakeShell
@@ -257,7 +258,7 @@ MINIMAL = "server_name: example.org\nacme: {email: admin@example.org}\n"
 
 def a_site(text: str = MINIMAL, **facts: Any) -> Site:
     """The site that a config means on a machine of Debian 12 with 4 GiB, but for what is said."""
-    return Site(config.decode(text, "config.yaml"), replace(FACTS, **facts), versions.read())
+    return Site(config.decode(text, "config.yaml"), replace(FACTS, **facts), fake_releases.versions())
 
 
 def a_session(machine: Machine, text: str = MINIMAL, *, host: FakeHost | None = None, **facts: Any) -> Session:

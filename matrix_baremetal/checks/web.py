@@ -126,23 +126,6 @@ class Answers(Web):
 
 
 @dataclass(frozen=True)
-class Welcome(Web):
-    """The page for people who are invited."""
-
-    form = "web.welcome"
-    asks = "the page that tells people how to get in is there"
-
-    server_name: str = ""
-
-    def look(self, host: Host) -> Finding:
-        answer = self.ask(host, "/")
-        if answer.status == 200 and f"@name:{self.server_name}".encode() in answer.body:
-            return self.fine(f"https://{self.name}/ tells people how to get in")
-        seen = answer.fault or f"status {answer.status}"
-        return self.warned(f"https://{self.name}/ does not tell people how to get in", seen, next=LOOK)
-
-
-@dataclass(frozen=True)
 class Headers(Web):
     """The headers that keep a browser on HTTPS, and from guessing types."""
 

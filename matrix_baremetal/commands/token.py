@@ -15,7 +15,7 @@ from matrix_baremetal.resources.files import readable_text
 from matrix_baremetal.session import Session
 
 PATH = "/v1/registration_tokens"
-# Element's own, as this release has no web client; of the clients with this page it is the best known.
+# Element's own, where this server has no web client that makes accounts.
 CLIENT = "https://app.element.io/#/register"
 
 
@@ -48,15 +48,17 @@ def create(now: Session, api: AdminApi, args: Namespace) -> None:
     body: dict[str, Any] = {"token": invented(), "uses_allowed": args.uses}
     body["expiry_time"] = None if expires is None else expires * 1000
     made = row(api.ask("POST", f"{PATH}/new", body))
-    config = now.site.config
+    config, ours = now.site.config, now.site.config.registration_client
+    link = f"https://{ours}/#/register" if ours else CLIENT
     if args.json:
-        more = {"server_name": config.server_name, "homeserver": f"https://{config.hostname}", "link": CLIENT}
+        more = {"server_name": config.server_name, "homeserver": f"https://{config.hostname}", "link": link}
         report.document({key: made[key] for key in ("token", "uses_allowed", "expires")} | more)
         return
     rows = [("token", made["token"]), ("uses", spoken_uses(made)), ("until", spoken_time(made))]
     print(report.table(rows) if not args.quiet else made["token"])
     if not args.quiet:
-        print(report.wrapped(LETTER.format(server_name=config.server_name, link=CLIENT, token=made["token"])))
+        letter = OURS if ours else LETTER
+        print(report.wrapped(letter.format(server_name=config.server_name, link=link, token=made["token"])))
 
 
 LETTER = """
@@ -68,6 +70,15 @@ What to send:
   and give this token when it asks for one: {token}
 
 The page is that of Element's makers; Element Desktop works without it.
+Element X can't make an account with a token, but it can log in to it afterwards."""
+
+OURS = """
+What to send:
+
+  You are invited to {server_name}. In a browser, open
+  {link}
+  and give this token when it asks for one: {token}
+
 Element X can't make an account with a token, but it can log in to it afterwards."""
 
 

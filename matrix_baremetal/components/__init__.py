@@ -18,6 +18,7 @@ from matrix_baremetal.components.registration import Registration
 from matrix_baremetal.components.sqlite import Sqlite
 from matrix_baremetal.components.synapse import Synapse
 from matrix_baremetal.components.users import Users
+from matrix_baremetal.components.web_client import WebClient
 from matrix_baremetal.components.welcome import Welcome
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
@@ -33,6 +34,7 @@ ALL: tuple[type[Component], ...] = (
     Synapse,
     Delegation,
     Welcome,
+    WebClient,
     Nginx,
     Certificates,
     Users,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from matrix_baremetal.checks import web
+from matrix_baremetal.checks import pages
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.component import STATE, Component
 from matrix_baremetal.needs import Need, Needs, Page, VHost
@@ -35,7 +35,7 @@ class Welcome(Component):
         yield QrCode(f"{ROOT}/connect.svg", PROVISION.format(self.config.server_name))
 
     def checks(self, needs: Needs) -> Iterator[Check]:
-        yield web.Welcome(self.config.hostname, server_name=self.config.server_name)
+        yield pages.Welcome(self.config.hostname, server_name=self.config.server_name)
 
     def _page(self) -> str:
         config = self.config
@@ -47,5 +47,7 @@ class Welcome(Component):
             federated=config.federation.enabled,
             some=bool(config.federation.allow),
             client=CLIENT,
+            ours=self.config.client_hostname,
+            registers=self.config.registration_client,
             provision=PROVISION.format(config.server_name),
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from matrix_baremetal import components, config, facts, versions
+from matrix_baremetal import components, config, facts
 from matrix_baremetal.facts import Facts
 from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.resources import clusters
@@ -17,6 +17,7 @@ from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.session import Session
 from matrix_baremetal.site import Site
 from matrix_baremetal.yamlfile import decode
+from tests import fake_releases
 from tests.fake_postgres import Base
 from tests.fakes import GIB, FakeHost, Machine
 
@@ -79,7 +80,7 @@ class Case:
     def site(self, seen: Facts) -> Site:
         """Its site on a machine of which this was seen."""
         file = self.folder / "config.yaml"
-        return Site(config.load(file), seen, versions.read())
+        return Site(config.load(file), seen, fake_releases.versions())
 
     def machine(self, root: Path) -> Machine:
         """Its machine, below `root`."""

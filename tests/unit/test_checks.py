@@ -14,7 +14,7 @@ from matrix_baremetal.checks.check import Check, documented
 from matrix_baremetal.checks.together import together
 from matrix_baremetal.commands import doctor as command
 from matrix_baremetal.doctor import examine
-from tests.check_breaks import HOME, HOST, KEY, Case, a_machine, found, record
+from tests.check_breaks import HOME, HOST, KEY, SITE, Case, a_machine, found, record
 from tests.check_cases import CASES
 from tests.fake_web import OWN
 from tests.fakes import MINIMAL, Machine, a_session
@@ -65,7 +65,7 @@ def test_every_kind_of_check_is_broken_here() -> None:
 
 
 def test_ids_are_unique_stable_and_all_come_after_checks_that_ask_first(machine: Machine) -> None:
-    checks = command.of(a_session(machine))
+    checks = command.of(a_session(machine, SITE))
     ids = [check.id for check in checks]
     assert len(ids) == len(set(ids))
     local = {check.id for check in checks if not check.remote}
@@ -196,7 +196,7 @@ def test_each_way_of_being_found_is_asked_for_and_ids_stay_unique(way: str, tmp_
 
 def test_asked_together_they_find_the_same_with_fewer_programs(machine: Machine) -> None:
     machine.unit("nginx.service").active = False
-    now = a_session(machine)
+    now = a_session(machine, SITE)
     checks, host = command.of(now), now.host
     alone = [(f.id, f.state, f.message) for f in examine(checks, host)]
     many = len(machine.started)

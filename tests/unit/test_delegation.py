@@ -9,7 +9,7 @@ import pytest
 
 from matrix_baremetal import components
 from matrix_baremetal.components.delegation import FEDERATION
-from matrix_baremetal.needs import Document, Domain, Needs, Page, Port, Proxy, VHost
+from matrix_baremetal.needs import Document, Domain, Needs, Port, Proxy, VHost
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.site import Site
@@ -27,7 +27,7 @@ def answers(site: Site) -> dict[tuple[str, int], list[str]]:
     """What is answered by name and port to programs: the paths of documents, and those that are passed on."""
     found = {}
     for vhost in components.needs(site).vhosts():
-        places = [at for at in vhost.locations if not isinstance(at, Page)]
+        places = [at for at in vhost.locations if isinstance(at, Document | Proxy)]
         paths = [(at.path,) if isinstance(at, Document) else at.paths for at in places]
         found[vhost.domain, vhost.port] = [path for each in paths for path in each]
     return found

@@ -1,0 +1,22 @@
+"""Releases that components install: those that are pinned, or those that the config names in their place."""
+
+from __future__ import annotations
+
+from matrix_baremetal.config import Release
+from matrix_baremetal.resources.downloads import Download
+from matrix_baremetal.versions import Pin
+
+OPT = "/opt/matrix-baremetal"
+
+
+def download(name: str, pin: Pin, release: Release | None) -> Download:
+    """The release of a program.
+
+    A mirror of the pinned archive is the same version; another archive is named by its hash. Either is believed by
+    that hash alone, as a mirror need not have upstream's signature.
+    """
+    path = f"{OPT}/{name.replace('_', '-')}"
+    if release is None:
+        return Download(path, pin.version, pin.sha256, url=pin.url, signed=pin.signature)
+    version = pin.version if release.sha256 == pin.sha256 else release.sha256[:12]
+    return Download(path, version, release.sha256, url=release.url)
