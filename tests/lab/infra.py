@@ -1,4 +1,4 @@
-"""The pretend internet's services at 10.77.0.2: DNS, and pebble in the part of Let's Encrypt.
+"""The pretend internet's services: DNS, pebble in the part of Let's Encrypt, and where releases come from.
 
 They start with the first guest, outlive the command that started them, and end with `down`. Whoever calls holds the
 lock "lab".
@@ -15,9 +15,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import acme_proxy, authority, network, pebble, zone
+from . import acme_proxy, authority, network, pebble, releases, zone
 from .errors import LabError
-from .places import RUN, read_json, write_json, write_text
+from .places import REPOSITORY, RUN, read_json, write_json, write_text
 from .programs import Process, call, daemon, wait_for
 
 HOME = RUN / "infra"
@@ -31,17 +31,19 @@ def up() -> None:
     network.up()
     network.plug("infra", network.INFRA)
     network.plug("client", network.CLIENT)
+    network.alias("infra", network.MIRROR)
     if not zone.FILE.exists():
         zone.publish()
     dns_start()
     authority.found()
     _keep_root("lab", authority.ROOT.read_text())
     acme_start()
+    _mirror_start()
 
 
 def down() -> None:
     """End the services; what they kept goes with RUN."""
-    for name in ("proxy", "pebble", "dns"):
+    for name in ("mirror", "proxy", "pebble", "dns"):
         _stop(name)
 
 
@@ -71,7 +73,7 @@ def _stop(name: str) -> None:
     (HOME / f"{name}.pid").unlink(missing_ok=True)
 
 
-def _start(name: str, *argv: str, inside: bool, env: Mapping[str, str] | None = None) -> None:
+def _start(name: str, *argv: str, inside: bool = True, env: Mapping[str, str] | None = None) -> None:
     entered = ("nsenter", f"--net={network.namespace('infra')}", "--") if inside else ()
     daemon([*entered, *argv], HOME / f"{name}.log", env).write(HOME / f"{name}.pid")
 
@@ -86,17 +88,18 @@ def _current(name: str, program: Path) -> bool:
     return False
 
 
-def _answers(port: int) -> bool:
+def _answers(port: int, octet: int = network.INFRA) -> bool:
     try:
-        socket.create_connection((network.ip4(network.INFRA), port), timeout=1).close()
+        socket.create_connection((network.ip4(octet), port), timeout=1).close()
     except OSError:
         return False
     return True
 
 
-def _clear_port(port: int) -> None:
+def _clear_port(port: int, octet: int = network.INFRA) -> None:
     """End whoever holds a port: a run that was killed too early left a service whose pid nobody noted."""
-    listed = call("ip", "netns", "exec", network.namespace("infra").name, "ss", "-Hltnp", f"sport = :{port}")
+    held = f"sport = :{port} and ( src {network.ip4(octet)} or src [{network.ip6(octet)}] )"
+    listed = call("ip", "netns", "exec", network.namespace("infra").name, "ss", "-Hltnp", held)
     for pid in {int(found) for found in re.findall(r"pid=(\d+)", listed)}:
         Process.of(pid).kill()
 
@@ -139,13 +142,25 @@ def acme_start(validity: int | None = None) -> None:
         upstream = f"{network.ip4(network.INFRA)}:{pebble.PORT}"
         addresses = (network.ip4(network.INFRA), network.ip6(network.INFRA))
         program = (sys.executable, str(_HERE / "acme_proxy.py"), str(certificate), str(key), str(authority.ROOT))
-        _start("proxy", *program, str(LIMITS), upstream, *addresses, inside=True)
+        _start("proxy", *program, str(LIMITS), upstream, *addresses)
         wait_for(lambda: _answers(443), "the lab's Let's Encrypt", 10, f"see {HOME}/proxy.log")
 
 
 def acme_stop() -> None:
     """Nobody listens at Let's Encrypt's address any more. Pebble lives on, as it keeps accounts in memory only."""
     _stop("proxy")
+
+
+def _mirror_start() -> None:
+    """Start the servers that releases come from, unless they run."""
+    if _current("mirror", _HERE / "mirror.py"):
+        return
+    _clear_port(443, network.MIRROR)
+    certificate, key = authority.issue(releases.HOSTS, days=3650)
+    addresses = (network.ip4(network.MIRROR), network.ip6(network.MIRROR))
+    program = (sys.executable, "-m", "tests.lab.mirror", str(certificate), str(key), str(releases.HOME), *addresses)
+    _start("mirror", *program, env={**os.environ, "PYTHONPATH": str(REPOSITORY)})
+    wait_for(lambda: _answers(443, network.MIRROR), "the lab's mirror", 10, f"see {HOME}/mirror.log")
 
 
 def acme_limit(addresses: Sequence[str], seconds: int | None) -> None:
@@ -164,7 +179,7 @@ def _start_pebble(certificate: Path, key: Path, validity: int) -> None:
     address = network.ip4(network.INFRA)
     write_json(HOME / "pebble.json", pebble.config(address, certificate, key, validity))
     program = pebble.argv(HOME / "pebble.json", address)
-    _start("pebble", *program, inside=True, env={**os.environ, **pebble.ENVIRONMENT})
+    _start("pebble", *program, env={**os.environ, **pebble.ENVIRONMENT})
     running = _running("pebble")
     wait_for(lambda: _answers(pebble.MANAGEMENT), "pebble", 10, f"see {HOME}/pebble.log")
     if running is None or not running.alive:

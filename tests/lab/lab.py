@@ -18,14 +18,14 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from . import authority, client, infra, layers, machine, network, zone
+from . import authority, client, infra, layers, machine, network, releases, zone
 from .errors import CommandFailed, CommandTimeout, LabError
 from .guest import Completed, Guest
 from .places import CACHE, DISKS, REPOSITORY, RUN, lock, read_json, write_json
 from .programs import call, say
 
 _NAME = re.compile(r"[a-z]([a-z0-9-]{0,28}[a-z0-9])?")
-_TAKEN = {"infra", "client", "acme", "ns", "lab"}
+_TAKEN = {"infra", "client", "acme", "ns", "lab", "mirror"}
 
 
 def newest_deb() -> Path:
@@ -46,6 +46,7 @@ class Lab:
         if os.geteuid() != 0:
             raise LabError("the lab needs root, as it makes network namespaces and containers", "run: sudo bin/lab …")
         self.dns = zone.Dns()
+        self.mirror = releases.Mirror()
 
     def up(
         self,

@@ -1,8 +1,8 @@
 """The wires: one bridge, and a network namespace for each that is plugged into it.
 
 Addresses end in an octet: 1 is this machine (the way out), 2 the pretend internet's services, 3 the client, 4 a host
-of Vagrant's machines, the rest are guests. The way out is IPv4 only, by masquerade, so that guests reach the package
-registries; IPv6 ends at the bridge.
+of Vagrant's machines, 5 where releases come from (a second address of 2), the rest are guests. The way out is IPv4
+only, by masquerade, so that guests reach the package registries; IPv6 ends at the bridge.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .places import PREFIX, RUN
 from .programs import call
 
 BRIDGE = "mblab0"
-GATEWAY, INFRA, CLIENT, VAGRANT = 1, 2, 3, 4
+GATEWAY, INFRA, CLIENT, VAGRANT, MIRROR = 1, 2, 3, 4, 5
 GUESTS = range(10, 250)
 NETNS = Path("/run/netns")
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
@@ -111,6 +111,13 @@ def plug(name: str, octet: int) -> Path:
     call(*inside, "address", "add", f"{ip4(octet)}/24", "dev", "host0")
     call(*inside, "route", "add", "default", "via", ip4(GATEWAY))
     return space
+
+
+def alias(name: str, octet: int) -> None:
+    """One more pair of addresses for somebody who is plugged in."""
+    inside = ("ip", "-n", namespace(name).name, "address", "replace")
+    call(*inside, f"{ip4(octet)}/24", "dev", "host0")
+    call(*inside, f"{ip6(octet)}/64", "dev", "host0", "nodad")
 
 
 def mute(octet: int, silent: bool = True) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from . import network
+from . import network, releases
 from .places import DISKS, RUN, lock, read_json, write_json
 
 FILE = RUN / "zone.json"
@@ -28,6 +28,7 @@ def sites(internet: str, machines: Mapping[str, str]) -> dict[str, Any]:
 def publish() -> None:
     """Write the zone file anew; the server reads it at the next question. A guest without power keeps its names."""
     zone: dict[str, Any] = {name: _at(network.INFRA) for name in (*LETS_ENCRYPT, "acme.test", "ns.test")}
+    zone |= {name: _at(network.MIRROR) for name in releases.HOSTS}
     for path in DISKS.glob("*/guest.json"):
         kept = read_json(path)
         if kept:

@@ -15,7 +15,15 @@ import yaml
 MANIFEST = Path("/var/lib/matrix-baremetal/manifest.json")
 SECRETS = Path("/etc/matrix-baremetal/secrets")
 PLACES = ("/etc", "/var/lib", "/var/log", "/var/tmp", "/tmp", "/run", "/srv", "/home", "/root", "/opt", "/usr/local")
-LEFTOVERS = ("*.matrix-baremetal-new", ".*.before", ".*.building", ".*.building.cache", ".*.old", "self-signed.new")
+LEFTOVERS = (
+    "*.matrix-baremetal-new",
+    ".*.before",
+    ".*.building",
+    ".*.building.cache",
+    ".*.old",
+    ".*.part",
+    "self-signed.new",
+)
 
 
 def secrets() -> set[str]:
@@ -80,7 +88,7 @@ def broken() -> Iterator[str]:
     for port in (row.split()[2] for row in clusters if "online" in row):
         if run("runuser", "-u", "postgres", "--", "psql", "-p", port, "-XAtqc", wrong).strip() != "0":
             yield f"Postgres on port {port} has settings that it can't take"
-    for top in ("/etc", "/opt/matrix-baremetal/synapse", "/var/lib/matrix-baremetal", "/var/lib/matrix-synapse"):
+    for top in ("/etc", "/opt/matrix-baremetal", "/var/lib/matrix-baremetal", "/var/lib/matrix-synapse"):
         for pattern in LEFTOVERS:
             depth = "*/" if top == "/etc" else ""
             yield from (f"left behind: {path}" for path in {*Path(top).glob(depth + pattern)})
