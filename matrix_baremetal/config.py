@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from matrix_baremetal import names, yamlfile
+from matrix_baremetal.config_web import AdminUi, WebClient
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.nodes import FrozenDict
 from matrix_baremetal.settings import permitted, unverified
@@ -28,7 +29,6 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "synapse.workers={}",
-        "admin_ui",
         "turn",
         "calls",
         "bridges",
@@ -152,30 +152,6 @@ class Synapse:
         object.__setattr__(self, "settings", FrozenDict(self.settings))  # so that it can be hashed
 
 
-@dataclass(frozen=True)
-class Release:
-    """An archive to install in place of the pinned one: a mirror's, or another version; its hash is what counts."""
-
-    url: Annotated[str, names.url]
-    sha256: Annotated[str, names.sha256]
-
-
-@dataclass(frozen=True)
-class WebClient:
-    """Which web client is served, under which name; without one it is chat.SERVER_NAME."""
-
-    kind: Literal["element", "hydrogen", "none"] = "none"
-    hostname: Annotated[str, names.hostname] | None = None
-    release: Release | None = None
-
-    def __post_init__(self) -> None:
-        if self.kind == "none":
-            given = [name for name in ("hostname", "release") if getattr(self, name) is not None]
-            why = "means nothing without a web client"
-            if given:
-                raise Mistakes([Mistake((name,), why, "write kind: element, or remove it") for name in given])
-
-
 def _count(number: int) -> int:
     if not 1 <= number <= 1000:
         raise ValueError(f"{number} is not between 1 and 1000")
@@ -263,7 +239,8 @@ class Config:
     synapse: Synapse = Synapse()
     mail: Mail | None = None
     metrics: Metrics = Metrics()
-    web_client: WebClient = WebClient()
+    web_client: WebClient = field(default_factory=WebClient)
+    admin_ui: AdminUi = field(default_factory=AdminUi)
     backup: Backup = Backup()
 
     def __post_init__(self) -> None:
@@ -279,11 +256,25 @@ class Config:
             mistakes.append(Mistake(("mail",), message, "remove one of the two"))
         if self.registration == "open" and not self.mail and (missing := unverified(self.synapse.settings)):
             mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
-        if self.web_client.hostname == self.hostname:
-            why = "a web client on the homeserver's own name could be tricked by what people upload there"
-            mistakes.append(Mistake(("web_client", "hostname"), why, "give it a name of its own, or remove the line"))
+        mistakes += self._shared_names()
         if mistakes:
             raise Mistakes(mistakes)
+
+    def _shared_names(self) -> list[Mistake]:
+        """Find programs for browsers on a name where another could do what they can."""
+        found, own = [], "give it a name of its own, or remove the line"
+        if self.client_hostname == self.hostname:
+            why = "a web client on the homeserver's own name could be tricked by what people upload there"
+            found.append(Mistake(("web_client", "hostname"), why, own))
+        if self.admin_hostname and self.admin_hostname in (self.hostname, self.server_name, self.client_hostname):
+            why = "an admin page on a name that serves something else too could be tricked by that"
+            found.append(Mistake(("admin_ui", "hostname"), why, own))
+        return found
+
+    @property
+    def admin_hostname(self) -> str | None:
+        """Say where the admin page is; None where there is none."""
+        return (self.admin_ui.hostname or f"admin.{self.server_name}") if self.admin_ui.enabled else None
 
     @property
     def client_hostname(self) -> str | None:

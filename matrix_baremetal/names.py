@@ -175,6 +175,17 @@ def sha256(text: str) -> str:
     return text
 
 
+def network(text: str) -> str:
+    """Check a network as nginx takes it, 192.0.2.0/24 or one address; never all of the internet."""
+    try:
+        found = ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError(f"{shown(text)} is no network; write one like 192.0.2.0/24, or an address") from None
+    if not found.prefixlen:
+        raise ValueError(f"{text} is all of the internet; write the networks that it is for")
+    return str(found)
+
+
 def dns_plugin(text: str) -> str:
     """Check the name of one of certbot's DNS plugins, which is part of a Debian package's name and of options."""
     if not _PLUGIN.fullmatch(text):

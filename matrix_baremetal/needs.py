@@ -31,12 +31,16 @@ class Domain:
 
 @dataclass(frozen=True)
 class Proxy:
-    """Pass requests for what is below these paths on to a port of this machine, as they came; nothing else."""
+    """Pass requests for what is below these paths on to a port of this machine, as they came; nothing else.
+
+    With `allow`, only those of these networks.
+    """
 
     paths: tuple[str, ...]
     port: int
     body_size: int | None = None
     timeout: int = 60
+    allow: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -61,13 +65,15 @@ class Files:
     """Answer all that nothing else answers with a program for browsers, the files below a directory.
 
     `documents` (path and file) are its settings. What the pattern `hashed` fits never changes, as a hash is in its
-    name; all else is asked for anew each time. `policy` is its Content-Security-Policy.
+    name; all else is asked for anew each time. `policy` is its Content-Security-Policy. With `allow` it is for these
+    networks alone.
     """
 
     root: str
     documents: tuple[tuple[str, str], ...] = ()
     hashed: str = ""
     policy: str = ""
+    allow: tuple[str, ...] = ()
 
 
 Location = Proxy | Document | Page | Files

@@ -38,6 +38,8 @@ class Program(Web):
 
     def look(self, host: Host) -> Finding:
         page, answer = self.ask(host, "/"), self.ask(host, self.path)
+        if page.status == answer.status == 403:
+            return self.fine(f"https://{self.name} lets this machine itself not in, as it is not in admin_ui.allow")
         if page.status != 200 or page.kind != "text/html":
             seen = page.fault or f"status {page.status}"
             return self.failed(f"https://{self.name}/ has no program to serve", seen, next="matrix-baremetal apply")

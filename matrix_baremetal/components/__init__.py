@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matrix_baremetal.checks import declared
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.components.admin_ui import AdminUi
 from matrix_baremetal.components.backup import Backup
 from matrix_baremetal.components.base import Base
 from matrix_baremetal.components.certificates import Certificates
@@ -35,6 +36,7 @@ ALL: tuple[type[Component], ...] = (
     Delegation,
     Welcome,
     WebClient,
+    AdminUi,
     Nginx,
     Certificates,
     Users,

@@ -63,7 +63,9 @@ class Nginx(Component):
         for vhost in needs.vhosts():
             yield tls.Served(vhost.domain, vhost.port, f"{TLS}/{vhost.domain}/current", tls_mode)
             yield from (kind(vhost.domain, vhost.port) for kind in (web.Answers, web.Headers, web.Http2))
-            yield from (kind(vhost.domain, vhost.port) for kind in (web.Closed, web.Around))
+            some = tuple((p.paths[0], p.allow) for p in vhost.locations if isinstance(p, Proxy) and p.allow)
+            yield web.Closed(vhost.domain, vhost.port, some)
+            yield web.Around(vhost.domain, vhost.port)
             for place in vhost.locations:
                 if isinstance(place, Proxy) and "/_matrix" in place.paths:
                     yield web.Unchanged(vhost.domain, vhost.port, self.config.server_name)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matrix_baremetal.config import Release
+from matrix_baremetal.config_web import Release
 from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.versions import Pin
 
@@ -15,7 +15,7 @@ def download(name: str, pin: Pin, release: Release | None) -> Download:
     A mirror of the pinned archive is the same version; another archive is named by its hash. Either is believed by
     that hash alone, as a mirror need not have upstream's signature.
     """
-    path = f"{OPT}/{name.replace('_', '-')}"
+    path = f"{OPT}/{name}"
     if release is None:
         return Download(path, pin.version, pin.sha256, url=pin.url, signed=pin.signature)
     version = pin.version if release.sha256 == pin.sha256 else release.sha256[:12]

@@ -1,6 +1,6 @@
 """Two people talk with Hydrogen in two browsers: `python -m tests.system.hydrogen`, as the lab's client.
 
-JSON is on stdin. Asked for are `url`, `roots` (files), `people` (two, each with name and password), `room`, `message`, `place` (a
+JSON is on stdin: `url`, `roots` (files), `people` (two, each with name and password), `room`, `message`, `place` (a
 directory for pictures). What each saw last is in NAME.png there; the answer is JSON on stdout.
 """
 
