@@ -66,6 +66,10 @@ acme:
 # Who may make an account: nobody (closed), or whoever has a token: matrix-baremetal token create.
 # registration: token
 
+# A web client at chat.<server_name>, whose DNS record must lead here. See web_client in matrix-baremetal.yaml(5).
+# web_client:
+#   kind: element
+
 # Anything of Synapse's own configuration goes below synapse.settings and is passed on as it is.
 # synapse:
 #   settings:

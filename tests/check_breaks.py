@@ -32,7 +32,7 @@ MB = 1 << 20
 Break = Callable[[Machine], object]
 
 
-def a_machine(folder: Path, text: str = SITE, machine: Machine | None = None) -> Machine:
+def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None) -> Machine:
     """A machine after an install."""
     machine = machine or Machine(folder)
     machine.addressed(*OWN)

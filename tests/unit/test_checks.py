@@ -23,7 +23,7 @@ from tests.fakes import MINIMAL, Machine, a_session
 @pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Machine:
     """A machine after an install, which costs more than a copy of it."""
-    return a_machine(tmp_path_factory.mktemp("sound"))
+    return a_machine(tmp_path_factory.mktemp("sound"), SITE)
 
 
 @pytest.fixture

@@ -40,6 +40,8 @@ synapse:
     email: {smtp_host: localhost, smtp_port: 25}
   workers: none
 mail: null
+web_client: {kind: hydrogen, hostname: chat.example.org, release: null}
+admin_ui: {enabled: true, kind: ketesa, hostname: null, allow: [192.0.2.0/24, 198.51.100.7]}
 """
 
 
@@ -81,6 +83,8 @@ def test_everything_set() -> None:
     assert site.admins == (Admin("alice", "/root/alice.password"), Admin("bob"))
     assert site.synapse.settings["email"] == {"smtp_host": "localhost", "smtp_port": 25}
     assert site.synapse.workers == "none"
+    assert (site.web_client.kind, site.client_hostname) == ("hydrogen", "chat.example.org")
+    assert (site.admin_hostname, site.admin_ui.allow) == ("admin.example.org", ("192.0.2.0/24", "198.51.100.7/32"))
 
 
 def test_a_pair_of_ones_own_and_a_dns_plugin() -> None:
@@ -254,12 +258,15 @@ def test_the_first_file_says_what_was_asked(email: str | None, admin: str | None
 def test_the_commented_lines_of_the_first_file_are_valid_too() -> None:
     text = first_config.text("example.org", "a@b.de", "alice")
     lines = [
-        line[2:] if line.startswith(("# hostname", "# federation", "#   ", "# registration", "# synapse")) else line
+        line[2:]
+        if line.startswith(("# hostname", "# federation", "#   ", "# registration", "# web_client", "# synapse"))
+        else line
         for line in text.split("\n")
     ]
     site = read("\n".join(lines))
     assert site.federation.allow == ("matrix.org",)
     assert site.registration == "token"
+    assert site.web_client.kind == "element"
     assert site.synapse.settings == {"max_upload_size": "100M"}
 
 
