@@ -66,6 +66,9 @@ def targets(addresses: Sequence[str]) -> Iterator[tuple[str, str | None]]:
         yield ("A" if each.version == 4 else "AAAA"), str(each)
 
 
+OTHER = "a part of the homeserver"
+
+
 def purpose(site: Site, name: str) -> str:
     """What a name is for."""
     config = site.config
@@ -74,7 +77,7 @@ def purpose(site: Site, name: str) -> str:
             "where clients and other servers connect to" if config.federation.enabled else "where clients connect to"
         )
     if name != config.server_name:
-        return "a part of the homeserver"
+        return {config.client_hostname: "the web client", config.admin_hostname: "the admin page"}.get(name, OTHER)
     if config.federation.found_by == "none":
         return "where other servers connect to"
     if config.federation.found_by == "srv":

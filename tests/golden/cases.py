@@ -92,6 +92,9 @@ class Case:
         machine.put(place, f"port = {self.special.cluster.port}\n")
         machine.put("/etc/bob.password", "correct horse battery staple, correct horse\n", 0o600)
         machine.put("/etc/matrix-baremetal/mail.password", 'of "mail": yes\n', 0o600)
+        machine.downloads["https://mirror.example.net/hydrogen-web-0.5.1.tar.gz"] = fake_releases.STAND_INS[
+            "hydrogen"
+        ]
         machine.lasting("/srv/tls", ["example.org", "*.example.org"])
         return machine
 

@@ -17,7 +17,9 @@ from tests.fakes import FakeHost, Killed, Machine
 from tests.golden.cases import NAMES, Case
 
 # What a run must not leave behind.
-LITTER = re.compile(r"\.matrix-baremetal-new$|\.building|\.cache$|\.old$|\.new$|\.before$|/uv|\.lock$|/displaced/")
+LITTER = re.compile(
+    r"\.matrix-baremetal-new$|\.building|\.cache$|\.old$|\.new$|\.before$|\.part$|/uv|\.lock$|/displaced/"
+)
 SIGNING_KEY = "/var/lib/matrix-synapse/signing.key"
 SECRETS = "/etc/matrix-baremetal/secrets"
 FULLEST = "admins"

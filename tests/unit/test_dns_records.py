@@ -105,3 +105,10 @@ def test_a_zone_has_whole_lines_and_what_is_not_whole_or_optional_is_a_comment()
     lines = zone(found(a_site(), ("10.0.0.1",))).splitlines()
     assert all(line.startswith(";") for line in lines)
     assert "; matrix.example.org. 3600 IN A YOUR-PUBLIC-IPV4-ADDRESS" in lines
+
+
+def test_a_web_client_and_an_admin_page_have_names_of_their_own() -> None:
+    site = a_site(f"{MINIMAL}web_client: {{kind: hydrogen}}\nadmin_ui: {{enabled: true}}\n")
+    purposes = {record.name: record.purpose for record in found(site)}
+    assert purposes["chat.example.org"] == "the web client"
+    assert purposes["admin.example.org"] == "the admin page"
