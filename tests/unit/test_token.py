@@ -90,6 +90,18 @@ def test_for_how_many_and_how_long_can_be_said(
         assert shown["expires"] == found["expiry_time"] / 1000
 
 
+@pytest.mark.parametrize(("kind", "link"), [("element", "https://chat.example.org/#/register"), ("hydrogen", CLIENT)])
+def test_the_link_leads_to_our_own_client_where_that_can_make_accounts(
+    kind: str, link: str, tmp_path: Path, capsys: Captured
+) -> None:
+    now = a_homeserver(Machine(tmp_path), f"{MINIMAL}registration: token\nweb_client: {{kind: {kind}}}\n")
+    for words in ("", "--json"):
+        made(now, words)
+        out = capsys.readouterr().out
+        assert link in out
+        assert ("press Edit" in out) == (link == CLIENT and not words)
+
+
 def test_quietly_the_token_alone_is_said(now: Session, capsys: Captured) -> None:
     assert capsys.readouterr().out == f"{made(now, '-q')['token']}\n"[:0]
     token = made(now, "-q")["token"]

@@ -72,6 +72,15 @@ def test_it_says_what_the_config_says(more: str, said: str, tmp_path: Path) -> N
     assert said in " ".join(page(tmp_path, more).split())
 
 
+@pytest.mark.parametrize(("kind", "makes"), [("element", True), ("hydrogen", False)])
+def test_it_leads_to_a_web_client_of_ours(kind: str, makes: bool, tmp_path: Path) -> None:
+    text = page(tmp_path, f"registration: token\nweb_client: {{kind: {kind}}}\n")
+    assert 'href="https://chat.example.org/"' in text
+    assert ('href="https://chat.example.org/#/register"' in text) == makes
+    assert ("app.element.io" in text) != makes
+    assert Tags(text).open == []
+
+
 def test_the_picture_has_its_white_rim_and_its_three_corners() -> None:
     text = qr_code.svg("https://example.org/")
     size = int(re.findall(r'viewBox="0 0 (\d+)', text)[0])
