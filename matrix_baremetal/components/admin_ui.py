@@ -50,7 +50,8 @@ class AdminUi(Component):
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
         ui = self.config.admin_ui
-        yield download(ui.kind, self.site.versions.releases[ui.kind.replace("-", "_")], ui.release)
+        pin = self.site.versions.releases[ui.kind.replace("-", "_")]
+        yield download(ui.kind, pin, ui.release, self.site.wheelhouse)
         yield Directory(ROOT, 0o755)
         yield File(f"{ROOT}/config.json", self._settings())
 

@@ -9,14 +9,14 @@ from matrix_baremetal.versions import Pin
 OPT = "/opt/matrix-baremetal"
 
 
-def download(name: str, pin: Pin, release: Release | None) -> Download:
-    """The release of a program.
+def download(name: str, pin: Pin, release: Release | None, shelf: str | None) -> Download:
+    """The release of a program; `shelf` is a directory that may have its archive.
 
     A mirror of the pinned archive is the same version; another archive is named by its hash. Either is believed by
     that hash alone, as a mirror need not have upstream's signature.
     """
     path = f"{OPT}/{name}"
     if release is None:
-        return Download(path, pin.version, pin.sha256, url=pin.url, signed=pin.signature)
+        return Download(path, pin.version, pin.sha256, url=pin.url, signed=pin.signature, shelf=shelf)
     version = pin.version if release.sha256 == pin.sha256 else release.sha256[:12]
-    return Download(path, version, release.sha256, url=release.url)
+    return Download(path, version, release.sha256, url=release.url, shelf=shelf)

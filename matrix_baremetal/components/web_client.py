@@ -66,7 +66,7 @@ class WebClient(Component):
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
         pin = self.site.versions.releases[self.kind]
-        yield download(self.kind, pin, self.config.web_client.release)
+        yield download(self.kind, pin, self.config.web_client.release, self.site.wheelhouse)
         yield Directory(ROOT, 0o755)
         yield File(f"{ROOT}/config.json", self._settings())
 

@@ -30,7 +30,7 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Download(Resource):
     """A program's releases at `path`: `version`, from an archive of this `sha256`, is the one in use.
 
-    `url` is where it comes from, `signed` how upstream signs it.
+    `url` is where it comes from, `signed` how upstream signs it, `shelf` a directory to look into first.
     """
 
     # With --root there may be no network, and no gpg of that machine's.
@@ -41,6 +41,7 @@ class Download(Resource):
     sha256: str = ""
     url: str = field(default="", compare=False)
     signed: Signature | None = field(default=None, compare=False)
+    shelf: str | None = field(default=None, compare=False)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -78,7 +79,7 @@ class Download(Resource):
         host.mkdir(building, 0o755)
         try:
             if self.signed is not None:
-                signature.check(host, self.signed, part, building)
+                signature.check(host, self.signed, part, building, self.shelf)
             files = host.path(f"{building}/{FILES}")
             with said_of(f"{building}/{FILES}"):
                 files.mkdir(mode=0o755)
@@ -99,7 +100,7 @@ class Download(Resource):
     def _fetch(self, host: Host, part: str) -> None:
         """Have the archive, checked, at `part`."""
         begun = host.node(part) is not None
-        host.net.fetch(self.url, host.path(part), MOST_BYTES)
+        signature.get(host, self.url, part, MOST_BYTES, self.shelf)
         found = digest(host.path(part))
         if found == self.sha256:
             return

@@ -5,8 +5,10 @@ gpg and not gpgv, which looks neither at a key's expiry nor at its revocation (i
 
 from __future__ import annotations
 
+import shutil
+
 from matrix_baremetal.errors import Error
-from matrix_baremetal.host import Host
+from matrix_baremetal.host import Host, said_of
 from matrix_baremetal.versions import Signature
 
 # What gpg says of a signature that is none of use (DETAILS of GnuPG, "Status codes").
@@ -21,11 +23,21 @@ FAULTS = {
 MOST_BYTES = 1 << 20
 
 
-def check(host: Host, signature: Signature, archive: str, place: str) -> None:
+def get(host: Host, url: str, place: str, most: int, shelf: str | None) -> None:
+    """Have the file of an address at `place`: from a directory that has one of that name, or from the web."""
+    kept = f"{shelf}/{url.rpartition('/')[2]}"
+    if shelf and host.node(kept):
+        with said_of(place):
+            shutil.copyfile(host.path(kept), host.path(place))
+    else:
+        host.net.fetch(url, host.path(place), most)
+
+
+def check(host: Host, signature: Signature, archive: str, place: str, shelf: str | None = None) -> None:
     """Hold that upstream's key has signed an archive; `place` is a directory to work in. Raises `Error`."""
     files = {name: f"{place}/{name}.asc" for name in ("signature", "key")}
-    host.net.fetch(signature.url, host.path(files["signature"]), MOST_BYTES)
-    host.net.fetch(signature.key, host.path(files["key"]), MOST_BYTES)
+    get(host, signature.url, files["signature"], MOST_BYTES, shelf)
+    get(host, signature.key, files["key"], MOST_BYTES, shelf)
     home = f"{place}/gnupg"
     host.mkdir(home, 0o700)
     gpg = ("gpg", "--batch", "--no-autostart", "--no-auto-key-retrieve", "--homedir", str(host.path(home)))

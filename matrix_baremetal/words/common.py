@@ -61,7 +61,12 @@ def common(words: argparse.ArgumentParser, *, suppress: bool) -> None:
 
 def converging(words: argparse.ArgumentParser) -> None:
     """What a run that changes the machine may be told."""
-    words.add_argument("--wheelhouse", metavar="DIR", type=directory, help="take Python packages from DIR alone")
+    words.add_argument(
+        "--wheelhouse",
+        metavar="DIR",
+        type=directory,
+        help="take Python packages from DIR alone, and releases that lie there",
+    )
     words.add_argument("--wait", metavar="SECONDS", type=seconds, default=0, help="wait for another run to end")
 
 

@@ -169,6 +169,22 @@ def test_any_other_signature_is_refused_and_leaves_nothing(
     assert [name for name in host.names(OPT) if not name.endswith(".part")] == []
 
 
+def test_what_lies_in_a_directory_is_taken_from_there_and_checked_all_the_same(
+    host: FakeHost, signers: dict[str, Signer]
+) -> None:
+    wanted = replace(signed(host, signers["upstream"], None), shelf="/srv/wheels")
+    host.machine.downloads.clear()
+    host.mkdir("/srv/wheels", 0o755)
+    for name, data in (("element-1.tar.gz", FIRST + b"x"), ("key.asc", signers["upstream"].key)):
+        host.write(f"/srv/wheels/{name}", data, 0o644)
+    host.write("/srv/wheels/element-1.tar.gz.asc", signers["upstream"].sign(FIRST), 0o644)
+    with pytest.raises(Error, match="not the file that is pinned"):
+        wanted.make(host, None)
+    host.write("/srv/wheels/element-1.tar.gz", FIRST, 0o644)
+    wanted.make(host, None)
+    assert index(host) == "one"
+
+
 def test_without_its_signature_a_release_that_has_one_waits(host: FakeHost, signers: dict[str, Signer]) -> None:
     with pytest.raises(Pending, match=r"element-1\.tar\.gz\.asc can't be had"):
         signed(host, signers["upstream"], None).make(host, None)
