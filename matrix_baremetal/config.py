@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from matrix_baremetal import names, yamlfile
-from matrix_baremetal.config_web import AdminUi, WebClient
+from matrix_baremetal.config_web import AdminUi, WebClient, shared
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.nodes import FrozenDict
 from matrix_baremetal.settings import permitted, unverified
@@ -256,31 +256,19 @@ class Config:
             mistakes.append(Mistake(("mail",), message, "remove one of the two"))
         if self.registration == "open" and not self.mail and (missing := unverified(self.synapse.settings)):
             mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
-        mistakes += self._shared_names()
+        mistakes += shared(self.hostname, self.server_name, self.client_hostname, self.admin_hostname)
         if mistakes:
             raise Mistakes(mistakes)
-
-    def _shared_names(self) -> list[Mistake]:
-        """Find programs for browsers on a name where another could do what they can."""
-        found, own = [], "give it a name of its own, or remove the line"
-        if self.client_hostname == self.hostname:
-            why = "a web client on the homeserver's own name could be tricked by what people upload there"
-            found.append(Mistake(("web_client", "hostname"), why, own))
-        if self.admin_hostname and self.admin_hostname in (self.hostname, self.server_name, self.client_hostname):
-            why = "an admin page on a name that serves something else too could be tricked by that"
-            found.append(Mistake(("admin_ui", "hostname"), why, own))
-        return found
-
-    @property
-    def admin_hostname(self) -> str | None:
-        """Say where the admin page is; None where there is none."""
-        return (self.admin_ui.hostname or f"admin.{self.server_name}") if self.admin_ui.enabled else None
 
     @property
     def client_hostname(self) -> str | None:
         """Say where the web client is; None where there is none."""
-        client = self.web_client
-        return None if client.kind == "none" else client.hostname or f"chat.{self.server_name}"
+        return self.web_client.under(self.server_name)
+
+    @property
+    def admin_hostname(self) -> str | None:
+        """Say where the admin page is; None where there is none."""
+        return self.admin_ui.under(self.server_name)
 
     @property
     def registration_client(self) -> str | None:

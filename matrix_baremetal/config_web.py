@@ -35,6 +35,10 @@ class WebClient:
             if given:
                 raise Mistakes([Mistake((name,), why, "write kind: element, or remove it") for name in given])
 
+    def under(self, server_name: str) -> str | None:
+        """Give the name that it answers to; None where there is none."""
+        return None if self.kind == "none" else self.hostname or f"chat.{server_name}"
+
 
 @dataclass(frozen=True)
 class AdminUi:
@@ -46,7 +50,23 @@ class AdminUi:
     allow: tuple[Annotated[str, names.network], ...] = ()
     release: Release | None = None
 
+    def under(self, server_name: str) -> str | None:
+        """Give the name that it answers to; None where there is none."""
+        return (self.hostname or f"admin.{server_name}") if self.enabled else None
+
     @property
     def networks(self) -> tuple[str, ...]:
         """Give the networks that it is for: this machine and private ones, unless some are listed."""
         return self.allow or PRIVATE
+
+
+def shared(homeserver: str, server_name: str, client: str | None, admin: str | None) -> list[Mistake]:
+    """Find programs for browsers on a name where another could do what they can."""
+    found, own = list[Mistake](), "give it a name of its own, or remove the line"
+    if client == homeserver:
+        why = "a web client on the homeserver's own name could be tricked by what people upload there"
+        found.append(Mistake(("web_client", "hostname"), why, own))
+    if admin in (homeserver, server_name, client) and admin:
+        why = "an admin page on a name that serves something else too could be tricked by that"
+        found.append(Mistake(("admin_ui", "hostname"), why, own))
+    return found
