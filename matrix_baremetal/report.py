@@ -272,7 +272,11 @@ def applied(site: Site, changes: Sequence[Change], *, json: bool, quiet: bool) -
         print(f"{several('change', count)} in {seconds:.1f} s.")
     for change in pending if not json else ():
         print(f"{change.title} is pending: {change.reason}.")
-        print("It is tried again by itself, or now by: matrix-baremetal apply")
+        # A timer looks after certificates; whatever else has to wait goes on with the next run.
+        again = (
+            "It is tried again by itself, or now by" if change.kind == "Certificate" else "It goes on from there with"
+        )
+        print(f"{again}: matrix-baremetal apply")
 
 
 def rendered(paths: Sequence[str], *, json: bool, quiet: bool) -> None:

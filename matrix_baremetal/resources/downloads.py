@@ -61,7 +61,7 @@ class Download(Resource):
             try:
                 self._bring(host, place)
             except Unreached as error:
-                raise Pending(f"{self.path} has to wait: {error.message}", hint=error.hint) from None
+                raise Pending(error.message, hint=error.hint) from None
         before = host.target(f"{self.path}/current")
         host.link(f"{self.path}/current", self.version)
         for name in set(host.names(self.path)) - {"current", self.version, before}:

@@ -156,7 +156,7 @@ def test_elements_release_is_installed_only_as_its_makers_made_it(site: Site, la
     refused("which is not encrypted")
     lab.mirror.rule(pin.url)
     lab.mirror.rule(pin.url, status=503)
-    refused("has to wait", status=3)
+    refused("is pending: ", status=3)
     lab.mirror.rule(pin.url)
 
     site.mb("apply")
