@@ -41,7 +41,7 @@ class Mirror:
         with lock("mirror"):
             shutil.rmtree(HOME, ignore_errors=True)
 
-    def asked(self, address: str) -> list[str]:
+    def asked(self, *addresses: str) -> list[str]:
         """What a client asked for since the lab began: host, part and path of each request."""
         rows = [line.split() for line in LOG.read_text().splitlines()]
-        return [f"{row[1]} {row[2]} {row[4]}" for row in rows if row[0] == address and len(row) > 4]
+        return [f"{row[1]} {row[2]} {row[4]}" for row in rows if row[0] in addresses and len(row) > 4]

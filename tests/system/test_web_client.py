@@ -53,7 +53,7 @@ def test_two_people_talk_with_hydrogen_in_their_browsers(site: Site, lab: Lab, t
     site.change(web_client={"kind": "hydrogen", "release": release})
     assert f"download {OPT}/hydrogen" in site.planned()
     site.mb("apply")
-    parts = [row.split()[1] for row in lab.mirror.asked(site.guest.ip) if "/hydrogen.tar.gz" in row]
+    parts = [row.split()[1] for row in lab.mirror.asked(site.guest.ip, site.guest.ip6) if "/hydrogen.tar.gz" in row]
     assert parts[:2] == ["-", "bytes=3000000-"], "what was cut off was gone on with"
     invariants.nothing_to_do(site)
 
@@ -70,7 +70,7 @@ def test_two_people_talk_with_hydrogen_in_their_browsers(site: Site, lab: Lab, t
     [wasm] = site.guest.run(f"cd {OPT}/hydrogen/current/files && ls assets/olm.*.wasm").stdout.split()
     assert site.get(f"/{wasm}", chat, options=("--output", "/dev/null")).headers["content-type"] == "application/wasm"
     for path in ("/_matrix/client/versions", "/_synapse/admin/v1/server_version", "/../complete.json", "/x"):
-        assert site.get(path, chat).status == 404
+        assert site.get(path, chat).status in (400, 404)
     assert f"https://{chat}/" in site.get("/").text, "the page for people who are invited leads there"
     findings = {
         row["id"]: row["state"] for row in json.loads(site.mb("doctor", "--json", status=(0, 3)).stdout)["findings"]
@@ -92,8 +92,10 @@ def test_two_people_talk_with_hydrogen_in_their_browsers(site: Site, lab: Lab, t
     finally:
         for picture in tmp_path.glob("*.png"):
             picture.rename(pictures(site.guest.debian) / picture.name)
-    # A name that has no such file is asked for one all the same (favicon.ico, well-known files).
-    assert [line for line in json.loads(done.stdout)["complaints"] if "status of 404" not in line] == []
+    # What it looks for and need not find: a well-known file on the homeserver's name, a device that slept, an icon.
+    known = ("/.well-known/matrix/client", "status of 404")
+    complaints = [line for line in json.loads(done.stdout)["complaints"] if not any(words in line for words in known)]
+    assert complaints == []
 
     site.change()
     site.mb("apply")
