@@ -11,7 +11,7 @@ from typing import Any
 from matrix_baremetal.checks import mail
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.component import ETC, Component
-from matrix_baremetal.config import Smtp
+from matrix_baremetal.config_mail import Smtp
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Need, Needs, Setting
 from matrix_baremetal.resources.resource import Resource

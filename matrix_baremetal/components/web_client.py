@@ -47,8 +47,9 @@ class WebClient(Component):
 
     @property
     def kind(self) -> str:
-        """Which client it is."""
-        return self.config.web_client.kind
+        """Which client it is; where there is none, which it would be."""
+        kind = self.config.web_client.kind
+        return "element" if kind == "none" else kind
 
     @property
     def hostname(self) -> str:

@@ -54,7 +54,7 @@ LAYERS = (
     ("web", "nameservers", "smtp", "kernel", "sockets", "federation", "findings"),
     ("takeover",),
     ("connections", "first_config", "config_schema"),
-    ("config", "config_web", "versions"),
+    ("config", "config_mail", "config_web", "versions"),
     ("accounts_csv", "settings", "yamlfile", "shape", "nodes", "names"),
     ("archive",),
     ("log", "errors"),
