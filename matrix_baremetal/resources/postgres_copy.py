@@ -113,12 +113,12 @@ class PostgresCopy(Copy):
     def _counted(self, host: Host, database: str) -> dict[str, str]:
         """The schema's version and the number of tables; nothing before Synapse's first start."""
         try:
-            schema, tables = self._ask(host, database, COUNT)
+            schema, *tables = self._ask(host, database, COUNT)
         except Failed as error:
             if NO_TABLE in error.result.err:
                 return {}
             raise Error(f"Postgres refused: {error.result.last_words}", hint="journalctl -u 'postgresql*'") from None
-        return {"schema": schema, "tables": tables} if schema else {}
+        return {"schema": schema, "tables": tables[0]} if schema else {}
 
 
 FIND = """SELECT coalesce(shobj_description(oid, 'pg_database'), ''), pg_get_userbyid(datdba) FROM pg_database
