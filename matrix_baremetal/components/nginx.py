@@ -88,8 +88,8 @@ class Nginx(Component):
 
 def service(domains: Iterable[str]) -> Service:
     """nginx, running with its config and with the certificates that are served now."""
-    certificates = [f"{TLS}/{domain}/current/fullchain.pem" for domain in domains]
-    return Service(UNIT, reads=(CONFIG, *sorted(certificates)), reload=True, log="/var/log/nginx/error.log")
+    reads = (CONFIG, *sorted(f"{TLS}/{domain}/current/fullchain.pem" for domain in domains))
+    return Service(UNIT, reads=reads, reloads=reads, log="/var/log/nginx/error.log")
 
 
 def key_pair(config: Config, domain: str, needs: Needs) -> KeyPair:

@@ -138,9 +138,13 @@ class Reader(Resource, abstract=True):
         """The same, known to have read something old."""
 
     def stale_after(self, touched: frozenset[str]) -> Self:
-        # What is read may be a directory.
-        read = any(path == place or path.startswith(f"{place}/") for path in touched for place in self.reads)
-        return self.staled() if read else self
+        return self.staled() if self.touched(touched) else self
+
+    def touched(self, paths: frozenset[str]) -> frozenset[str]:
+        """Which of what it reads is among these paths, or is a directory that one of them is in."""
+        return frozenset(
+            place for place in self.reads for path in paths if path == place or path.startswith(f"{place}/")
+        )
 
 
 def state(resource: Resource) -> dict[str, Any]:

@@ -33,8 +33,9 @@ PROPERTIES = ("LoadState", "ActiveState", "UnitFileState", "NeedDaemonReload", "
 class Service(Reader):
     """A unit that runs, and starts at boot.
 
-    `reads` are the files and directories (of drop-ins) whose content it took at its start; with `reload` it takes
-    them again on `systemctl reload` with new workers, and says in `log` why it didn't; else it is restarted.
+    `reads` are the files and directories (of drop-ins) whose content it took at its start. Those of them that are
+    among `reloads` it takes again on `systemctl reload`, with new workers where it has any, and says in `log` why it
+    didn't; for others it is restarted. `light` says that it is stale in such alone.
     """
 
     live: ClassVar[bool] = True
@@ -44,7 +45,8 @@ class Service(Reader):
     enabled: bool = True
     active: bool = True
     stale: bool = False
-    reload: bool = field(default=False, compare=False)
+    light: bool = field(default=False, compare=False)
+    reloads: tuple[str, ...] = field(default=(), compare=False)
     log: str = field(default="", compare=False)
 
     @property
@@ -57,7 +59,7 @@ class Service(Reader):
 
     @property
     def stamp(self) -> str:
-        """Where the digest of what it read at its last start is kept; gone after a boot, as the process is."""
+        """Where digests of what it last took up are kept; gone after a boot, as the process is."""
         return f"{STAMPS}/{self.unit}.stamp"
 
     def find(self, host: Host) -> Self | None:
@@ -70,26 +72,45 @@ class Service(Reader):
         if seen["LoadState"] == "not-found":
             return None
         active = seen["ActiveState"] in ("active", "reloading", "activating")
-        stale = active and bool(self.reads) and (seen["NeedDaemonReload"] == "yes" or self._stale(host, seen))
-        return replace(self, enabled=seen["UnitFileState"] in STARTS, active=active, stale=stale)
+        fresh = replace(self, enabled=seen["UnitFileState"] in STARTS, active=active, stale=False, light=False)
+        if not active or not self.reads:
+            return fresh
+        kept, taken = self._stale(host, seen)
+        # A unit that is another is started anew, but where a reload is all that there is.
+        kept |= seen["NeedDaemonReload"] == "yes" and bool(self.kept)
+        taken |= seen["NeedDaemonReload"] == "yes" and not self.kept
+        return replace(fresh, stale=kept or taken, light=taken and not kept)
+
+    @property
+    def kept(self) -> tuple[str, ...]:
+        """What it reads at its start alone."""
+        return tuple(path for path in self.reads if path not in self.reloads)
 
     def verb(self, found: Resource | None) -> str:
         if not isinstance(found, Service) or not found.active:
             return "start"
         if found.stale:
-            return "reload" if self.reload else "restart"
+            return "reload" if found.light else "restart"
         return "enable"
 
     def staled(self) -> Self:
         return replace(self, stale=True)
 
-    def _stale(self, host: Host, seen: Mapping[str, str]) -> bool:
-        invocation, _, digest = (host.text(self.stamp) or "").strip().partition(" ")
-        if invocation == seen["InvocationID"]:
-            return digest != content(host, self.reads)
+    def stale_after(self, touched: frozenset[str]) -> Self:
+        old = self.touched(touched)
+        light = old.issubset(self.reloads) and (self.light or not self.stale)
+        return replace(self.staled(), light=light) if old else self
+
+    def _stale(self, host: Host, seen: Mapping[str, str]) -> tuple[bool, bool]:
+        """Whether it is in what it reads at its start alone, and in what a reload takes up."""
+        parts = self.kept, self.reloads
+        invocation, *digests = (host.text(self.stamp) or "").split() or [""]
+        if invocation == seen["InvocationID"] and len(digests) == len(parts):
+            kept, taken = (old != content(host, part) for old, part in zip(digests, parts, strict=True))
+            return kept, taken
         began = next((int(seen[name]) for name in BEGAN if seen[name] not in ("", "0")), 0)
-        age = time.clock_gettime(time.CLOCK_MONOTONIC) - began / 1e6
-        return newest(host, self.reads) > time.time() - age
+        since = time.time() - (time.clock_gettime(time.CLOCK_MONOTONIC) - began / 1e6)
+        return newest(host, self.kept) > since, newest(host, self.reloads) > since
 
     def make(self, host: Host, found: Self | None) -> None:
         host.run("systemctl", "daemon-reload")
@@ -97,9 +118,9 @@ class Service(Reader):
             host.run("systemctl", "enable", "--quiet", self.unit)
         if (verb := self.verb(found)) != "enable":
             # Before the start: a file that changes while the process is starting makes it stale, not current.
-            digest = content(host, self.reads)
+            digests = content(host, self.kept), content(host, self.reloads)
             self._bring(host, verb)
-            self._remember(host, digest)
+            self._remember(host, *digests)
 
     def _bring(self, host: Host, verb: str) -> None:
         before = workers(host, self.unit) if verb == "reload" else ()
@@ -112,9 +133,12 @@ class Service(Reader):
             self._taken_up(host, before)
 
     def _taken_up(self, host: Host, before: tuple[str, ...]) -> None:
-        """Wait for new workers: a reload returns before there are any, and succeeds where there never will be."""
+        """Wait for new workers: a reload returns before there are any, and succeeds where there never will be.
+
+        Who has none shows nothing: what it serves is for doctor to look at.
+        """
         until = time.monotonic() + TAKEN_UP
-        while not set(workers(host, self.unit)).difference(before):
+        while before and not set(workers(host, self.unit)).difference(before):
             if time.monotonic() > until:
                 raise self._refused(host, "reload")
             time.sleep(0.02)
@@ -128,10 +152,10 @@ class Service(Reader):
             hint=f"journalctl -u {self.unit}",
         )
 
-    def _remember(self, host: Host, digest: str) -> None:
+    def _remember(self, host: Host, *digests: str) -> None:
         invocation = shown(host, self.unit, "InvocationID")["InvocationID"]
         host.mkdir(STAMPS, 0o755)
-        host.write(self.stamp, f"{invocation} {digest}\n", 0o644)
+        host.write(self.stamp, f"{' '.join((invocation, *digests))}\n", 0o644)
 
     @property
     def undoable(self) -> bool:

@@ -17,6 +17,7 @@ from tests.fakes import FakeHost, Machine
 
 UNIT = "matrix-synapse.service"
 SERVICE = Service(UNIT, reads=("/etc/conf", "/etc/conf.d"))
+RELOADING = Service(UNIT, reads=SERVICE.reads, reloads=SERVICE.reads, log="/var/log/error.log")
 
 
 @pytest.fixture
@@ -67,14 +68,42 @@ def test_started_by_somebody_else_it_is_stale_only_if_a_file_is_newer_than_its_p
 
 
 def test_a_kill_between_writing_and_reloading_is_seen_by_the_next_run(host: FakeHost) -> None:
-    reloading = Service(UNIT, reads=SERVICE.reads, reload=True)
+    RELOADING.make(host, None)
     host.machine.put("/etc/conf", "two")
-    found = reloading.find(FakeHost(host.machine))
-    assert reloading.verb(found) == "reload"
-    reloading.make(host, found)
+    found = RELOADING.find(FakeHost(host.machine))
+    assert RELOADING.verb(found) == "reload"
+    RELOADING.make(host, found)
     assert host.machine.ran("systemctl", "reload", UNIT)
     assert not host.machine.ran("systemctl", "restart", UNIT)
-    assert not stale(host, reloading)
+    assert not stale(host, RELOADING)
+
+
+def test_where_some_of_what_it_reads_needs_a_restart_that_is_what_it_gets(host: FakeHost) -> None:
+    some = Service(UNIT, reads=SERVICE.reads, reloads=("/etc/conf",))
+    some.make(host, None)
+    one, other = "/etc/conf", "/etc/conf.d/a"
+    for paths, verb in (([one], "reload"), ([other], "restart"), ([one, other], "restart")):
+        planned = some.stale_after(frozenset(path.removesuffix("/a") for path in paths))
+        assert some.verb(planned) == verb
+        for path in paths:
+            host.machine.put(path, str(time.monotonic()))
+        found = some.find(host)
+        assert found
+        assert (found.stale, some.verb(found)) == (True, verb)
+        some.make(host, found)
+        assert not stale(host, some)
+    host.machine.unit(UNIT).outdated = True
+    assert some.verb(some.find(host)) == "restart"
+    RELOADING.make(host, None)
+    host.machine.unit(UNIT).outdated = True
+    assert RELOADING.verb(RELOADING.find(host)) == "reload"
+
+
+def test_what_is_stale_for_good_reason_is_not_made_light_by_what_comes_after() -> None:
+    some = Service(UNIT, reads=("/a", "/b"), reloads=("/b",))
+    assert some.stale_after(frozenset({"/a"})).stale_after(frozenset({"/b"})).light is False
+    assert some.stale_after(frozenset({"/b"})).stale_after(frozenset({"/b"})).light is True
+    assert some.stale_after(frozenset({"/c"})) == some
 
 
 def test_a_unit_file_that_systemd_has_not_read_makes_it_stale_and_is_read(host: FakeHost) -> None:
@@ -109,13 +138,11 @@ def test_one_that_would_not_start_is_told_with_its_last_lines(host: FakeHost) ->
     assert not stale(host)
 
 
-RELOADING = Service(UNIT, reads=SERVICE.reads, reload=True, log="/var/log/error.log")
-
-
 def test_a_reload_that_is_not_taken_up_is_told_with_the_logs_and_tried_again_by_the_next_run(
     host: FakeHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(services, "TAKEN_UP", 0.1)
+    RELOADING.make(host, None)
     host.machine.put("/etc/conf", "two")
     host.machine.put("/var/log/error.log", "older\n1\n2\n3\nbind() to 0.0.0.0:80 failed\n")
     host.machine.unit(UNIT).deaf = True
@@ -155,6 +182,7 @@ def test_new_workers_are_waited_for(tmp_path: Path) -> None:
 
 
 def test_a_reload_that_systemd_refuses_is_told_as_well(host: FakeHost) -> None:
+    RELOADING.make(host, None)
     host.machine.put("/etc/conf", "two")
     host.machine.unit(UNIT).broken = True
     with pytest.raises(Error, match=f"{UNIT} would not reload, and runs on as it was"):
