@@ -17,7 +17,7 @@ from matrix_baremetal import sockets
 
 @dataclass(frozen=True)
 class Listener:
-    """A program that listens on a TCP port, and the systemd unit that it belongs to, as far as can be known.
+    """A program that listens on a port, and the systemd unit that it belongs to, as far as can be known.
 
     `address` is where it listens: 0.0.0.0 and :: are everywhere.
     """
@@ -27,6 +27,12 @@ class Listener:
     program: str
     unit: str | None
     address: str = ""
+    protocol: str = "tcp"
+
+    @property
+    def named(self) -> str:
+        """The port as people say it."""
+        return str(self.port) if self.protocol == "tcp" else f"{self.port} (UDP)"
 
     @property
     def local(self) -> bool:
@@ -49,19 +55,21 @@ def processors() -> int:
 
 
 def listeners() -> tuple[Listener, ...]:
-    """Who listens on this machine now: each program, port and address once."""
+    """Who listens on this machine now: each program, protocol, port and address once."""
     import psutil
 
     found, groups = {}, None
-    for connection in psutil.net_connections("tcp"):
-        if connection.status == psutil.CONN_LISTEN:
+    for connection in psutil.net_connections("inet"):
+        # A socket of UDP that is bound and not connected takes what anybody sends.
+        protocol = "udp" if connection.type == sockets.DATAGRAM else "tcp"
+        if connection.status == psutil.CONN_LISTEN or (protocol == "udp" and not connection.raddr):
             (address, port), pid = connection.laddr[:2], connection.pid
             unit = unit_of(pid)
             if unit is None:
                 # Root in a hardened unit can't look into other processes.
                 groups = sockets.groups() if groups is None else groups
-                unit = unit_in(groups.get((address, port), ""))
-            found[address, port, pid] = Listener(port, pid, program_of(pid), unit, address)
+                unit = unit_in(groups.get((protocol, address, port), ""))
+            found[protocol, address, port, pid] = Listener(port, pid, program_of(pid), unit, address, protocol)
     return tuple(found.values())
 
 

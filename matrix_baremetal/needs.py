@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
+
+from matrix_baremetal.resources.resource import Resource
 
 
 @dataclass(frozen=True)
@@ -93,24 +95,37 @@ class Setting:
     """A top-level key of Synapse's homeserver.yaml.
 
     `secrets` are texts in the value, each with the file whose content it stands for: for what Synapse takes inline
-    alone. Such a key stands in a file of its own, which only Synapse can read.
+    alone. Such a key stands in a file of its own, which only Synapse can read. With `files`, which are made before,
+    the value is a path under which Synapse can read the last of them, and which is Synapse's to know. The values of
+    those of `many` make one list, together with the operator's own.
     """
 
     key: str
-    value: Any
+    value: Any = None
     secrets: tuple[tuple[str, str], ...] = ()
+    files: tuple[Resource, ...] = ()
+    many: bool = False
+
+    @property
+    def handed(self) -> tuple[str, str] | None:
+        """By which name Synapse is handed which file."""
+        path = self.files[-1].name if self.files else ""
+        return (path.rpartition("/")[2], path) if path else None
 
 
 @dataclass(frozen=True)
 class Port:
-    """A TCP port that something of ours listens on: `unit` may hold it, anybody else is in the way.
+    """A port that something of ours listens on: `unit` may hold it, anybody else is in the way.
 
-    `purpose` says why others must reach it; without one it is this machine's own.
+    `purpose` says why others must reach it; without one it is this machine's own. With `last` it is the first of a
+    range, of which single ones are taken for a while as they are needed.
     """
 
     number: int
     unit: str
     purpose: str = ""
+    protocol: Literal["tcp", "udp"] = "tcp"
+    last: int | None = None
 
 
 Need = Database | Domain | VHost | Setting | Port

@@ -11,22 +11,29 @@ from matrix_baremetal.site import Site
 
 @dataclass(frozen=True)
 class Opening:
-    """A port to let through, `in` to this machine or `out` of it."""
+    """A port to let through, `in` to this machine or `out` of it; with `last` all from the one to the other."""
 
     direction: str
     port: int
     protocol: str
     purpose: str
+    last: int | None = None
+
+    @property
+    def numbers(self) -> str:
+        """As people write it."""
+        return f"{self.port}-{self.last}" if self.last else str(self.port)
 
 
 def openings(site: Site, needs: Needs) -> Iterator[Opening]:
     """What has to be open; a port without a purpose for others is this machine's own, and not among them."""
-    inward: dict[int, list[str]] = {}
+    inward: dict[tuple[int, str, int], list[str]] = {}
     for port in needs.of(Port):
         if port.purpose:
-            inward.setdefault(port.number, []).append(port.purpose)
-    for number in sorted(inward):
-        yield Opening("in", number, "tcp", ", ".join(sorted(inward[number])))
+            inward.setdefault((port.number, port.protocol, port.last or 0), []).append(port.purpose)
+    for number, protocol, last in sorted(inward):
+        purposes = ", ".join(sorted(inward[number, protocol, last]))
+        yield Opening("in", number, protocol, purposes, last or None)
     yield from outgoing(site)
 
 

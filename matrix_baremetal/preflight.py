@@ -176,15 +176,15 @@ def databases(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:
 
 def ports(needs: Needs, listening: Iterable[Listener]) -> Iterator[Obstacle]:
     """Nobody else listens where we are going to."""
-    wanted = {port.number: port.unit for port in needs.of(Port)}
+    wanted = {(port.number, str(port.protocol)): port.unit for port in needs.of(Port) if not port.last}
     # Who listens at several addresses is in the way once.
     for listener in dict.fromkeys(replace(each, address="") for each in listening):
-        if listener.port in wanted and listener.unit != wanted[listener.port]:
-            unit, process = listener.unit, f"process {listener.process}"
+        unit, process = listener.unit or "", f"process {listener.process}"
+        if unit != wanted.get((listener.port, listener.protocol), unit):
             by = f"{listener.program} ({process}{', ' + unit if unit else ''})"
             yield Obstacle(
-                f"port {listener.port} is in use by {by}",
-                f"systemctl disable --now {unit}" if unit and unit.endswith(".service") else f"stop {process}",
+                f"port {listener.named} is in use by {by}",
+                f"systemctl disable --now {unit}" if unit.endswith(".service") else f"stop {process}",
             )
 
 

@@ -14,7 +14,10 @@ from collections.abc import Iterator
 
 NETLINK_SOCK_DIAG, BY_FAMILY, DONE, ERROR = 4, 20, 3, 2
 DUMP = 0x301  # NLM_F_REQUEST | NLM_F_DUMP
-LISTEN = 1 << 10  # TCP_LISTEN
+DATAGRAM = socket.SOCK_DGRAM
+# Protocols, and the states in which a socket listens (net/tcp_states.h): TCP_LISTEN; for UDP, which is not connected,
+# TCP_CLOSE.
+PROTOCOLS = {"tcp": (socket.IPPROTO_TCP, 1 << 10), "udp": (socket.IPPROTO_UDP, 1 << 7)}
 CGROUP_ID = 21  # INET_DIAG_CGROUP_ID
 HEADER = struct.Struct("=IHHII")  # nlmsghdr
 REQUEST = struct.Struct("=BBBBI48x")  # inet_diag_req_v2
@@ -24,23 +27,25 @@ ATTRIBUTE = struct.Struct("=HH")  # nlattr
 PLACES = ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
 
 
-def groups() -> dict[tuple[str, int], str]:
-    """The control group of each listening socket by address and port, as system.slice/nginx.service; not those whose
-    group the kernel doesn't tell.
+def groups() -> dict[tuple[str, str, int], str]:
+    """The control group of each listening socket by protocol, address and port, as system.slice/nginx.service; not
+    those whose group the kernel doesn't tell.
     """
-    found: dict[tuple[str, int], int] = {}
-    with contextlib.suppress(OSError):
+    found: dict[tuple[str, str, int], int] = {}
+    for protocol in PROTOCOLS:
         for family in (socket.AF_INET, socket.AF_INET6):
-            found |= dict(told(family))
+            with contextlib.suppress(OSError):
+                found |= {(protocol, *where): number for where, number in told(family, protocol)}
     names = named(set(found.values())) if found else {}
     return {where: names[number] for where, number in found.items() if number in names}
 
 
-def told(family: int) -> Iterator[tuple[tuple[str, int], int]]:
+def told(family: int, protocol: str = "tcp") -> Iterator[tuple[tuple[str, int], int]]:
     """Address and port of each listening socket, with the number of its group."""
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_SOCK_DIAG) as asked:
         asked.settimeout(1)
-        words = REQUEST.pack(family, socket.IPPROTO_TCP, 0, 0, LISTEN)
+        number, states = PROTOCOLS[protocol]
+        words = REQUEST.pack(family, number, 0, 0, states)
         asked.send(HEADER.pack(HEADER.size + len(words), BY_FAMILY, DUMP, 1, 0) + words)
         while True:
             data = asked.recv(1 << 17)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short, shown
 from matrix_baremetal.checks.wellknown import Published
@@ -38,7 +39,8 @@ def checks(resources: Sequence[Resource], needs: Needs) -> Iterator[Check]:
     yield FailedUnits(tuple(service.unit for service in services))
     yield Drift(tuple(resources))
     yield Additions(tuple(resources))
-    yield from dict.fromkeys(Listens(port.number, port.unit) for port in needs.of(Port))
+    single = [port for port in needs.of(Port) if not port.last]
+    yield from dict.fromkeys(LISTENS[port.protocol](port.number, port.unit) for port in single)
     inner = {place.port for vhost in needs.vhosts() for place in vhost.locations if isinstance(place, Proxy)}
     for number in sorted(inner):
         yield Inside(number)
@@ -195,11 +197,10 @@ class Additions(Check):
 
 
 @dataclass(frozen=True)
-class Listens(Check):
+class Held(Check):
     """A port that something of ours is to listen on."""
 
-    form = "ports.{0.port}"
-    asks = "the right unit listens on a port that is needed"
+    protocol: ClassVar[str]
 
     port: int
     unit: str
@@ -209,7 +210,8 @@ class Listens(Check):
         return (f"units.{short(self.unit)}",)
 
     def look(self, host: Host) -> Finding:
-        there = [each for each in host.net.listeners() if each.port == self.port]
+        port = f"port {self.port}" if self.protocol == "tcp" else f"port {self.port} (UDP)"
+        there = [e for e in host.net.listeners() if (e.port, e.protocol) == (self.port, self.protocol)]
         others = [each for each in there if each.unit != self.unit]
         if others:
             seen = tuple(
@@ -217,12 +219,33 @@ class Listens(Check):
                 for each in others
             )
             stop = (
-                f"systemctl disable --now {others[0].unit}" if others[0].unit else f"ss -ltnp 'sport = :{self.port}'"
+                f"systemctl disable --now {others[0].unit}"
+                if others[0].unit
+                else f"ss -lnp{self.protocol[0]} 'sport = :{self.port}'"
             )
-            return self.failed(f"port {self.port} is held by another than {self.unit}", *seen, next=stop)
+            return self.failed(f"{port} is held by another than {self.unit}", *seen, next=stop)
         if not there:
-            return self.failed(f"nothing listens on port {self.port}", next=f"journalctl -u {short(self.unit)}")
-        return self.fine(f"{self.unit} listens on port {self.port}")
+            return self.failed(f"nothing listens on {port}", next=f"journalctl -u {short(self.unit)}")
+        return self.fine(f"{self.unit} listens on {port}")
+
+
+class Listens(Held):
+    """The same, of TCP."""
+
+    form = "ports.{0.port}"
+    asks = "the right unit listens on a port that is needed"
+    protocol = "tcp"
+
+
+class Hears(Held):
+    """The same, of UDP."""
+
+    form = "ports.udp.{0.port}"
+    asks = "the right unit takes what comes to a UDP port that is needed"
+    protocol = "udp"
+
+
+LISTENS: Mapping[str, type[Held]] = {"tcp": Listens, "udp": Hears}
 
 
 @dataclass(frozen=True)
@@ -238,7 +261,8 @@ class Inside(Check):
     )
 
     def look(self, host: Host) -> Finding:
-        open_at = sorted({e.address for e in host.net.listeners() if e.port == self.port and not e.local})
+        there = [e for e in host.net.listeners() if (e.port, e.protocol) == (self.port, "tcp")]
+        open_at = sorted({e.address for e in there if not e.local})
         if open_at:
             message = f"port {self.port} is open to others, and is for this machine alone"
             return self.failed(message, f"it listens at {', '.join(open_at)}", next=self.command)

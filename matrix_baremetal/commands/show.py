@@ -118,6 +118,9 @@ def openings(now: Session, args: Namespace) -> None:
     if args.json:
         report.document({"ports": [asdict(each) for each in found]})
         return
-    rows = [("", "PORT", "FOR"), *((each.direction, f"{each.port}/{each.protocol}", each.purpose) for each in found)]
+    rows = [
+        ("", "PORT", "FOR"),
+        *((each.direction, f"{each.numbers}/{each.protocol}", each.purpose) for each in found),
+    ]
     print(report.table(rows))
     print("\nBehind a router, forward the incoming ones to this machine. All others may stay closed.")

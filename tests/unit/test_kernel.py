@@ -20,6 +20,16 @@ def test_who_listens_is_known_by_its_process_and_address() -> None:
     assert found.program
 
 
+def test_who_takes_what_comes_by_udp_is_known_too_and_who_only_sends_is_not() -> None:
+    with socket.socket(type=socket.SOCK_DGRAM) as bound, socket.socket(type=socket.SOCK_DGRAM) as sends:
+        bound.bind(("127.0.0.1", 0))
+        sends.connect(bound.getsockname())
+        ports = {"bound": bound.getsockname()[1], "sends": sends.getsockname()[1]}
+        found = [each for each in kernel.listeners() if each.protocol == "udp"]
+        there = {name for name, port in ports.items() if any(each.port == port for each in found)}
+    assert there == {"bound"}
+
+
 def test_where_others_can_reach_it_is_told_apart() -> None:
     for address, local in (
         ("::1", True),
@@ -62,6 +72,9 @@ def test_the_kernel_lists_listening_sockets_with_the_numbers_of_their_groups() -
             except OSError:
                 pytest.skip("this kernel, or what this test is in, has no sock_diag")
             assert found[address, port] > 0
+            with socket.socket(family, socket.SOCK_DGRAM) as bound:
+                bound.bind((address, 0))
+                assert dict(sockets.told(family, "udp"))[address, bound.getsockname()[1]] > 0
 
 
 def test_a_message_of_the_kernel_is_understood_and_one_that_is_cut_off_does_no_harm() -> None:

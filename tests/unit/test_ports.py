@@ -44,6 +44,13 @@ def test_what_is_this_machines_own_is_not_opened() -> None:
     ]
 
 
+def test_a_range_is_let_through_by_its_own_protocol() -> None:
+    site = a_site()
+    needs = Needs((Port(9, "u", "calls", "udp", 12), Port(9, "u", "calls"), Port(9, "u", "calls", "udp")))
+    found = [each for each in openings(site, needs) if each.direction == "in"]
+    assert [(each.numbers, each.protocol) for each in found] == [("9", "tcp"), ("9", "udp"), ("9-12", "udp")]
+
+
 def test_what_goes_out_is_what_is_asked_for() -> None:
     assert ports("", "out")[443] == "other servers, the certificate authority, packages"
     assert ports("", "out")[8448] == "other servers"

@@ -109,7 +109,8 @@ def test_a_port_that_is_taken_is_told_by_whom(listener: Listener, message: str, 
 def test_a_port_that_our_own_unit_has_is_not_taken(machine: Machine) -> None:
     now = a_session(machine)
     ours = (Listener(80, 1, "nginx", "nginx.service"), Listener(8008, 2, "python3", "matrix-synapse.service"))
-    assert listening(now, *ours, Listener(22, 3, "sshd", "ssh.service")) == []
+    others = Listener(22, 3, "sshd", "ssh.service"), Listener(443, 4, "x", "x.service", protocol="udp")
+    assert listening(now, *ours, *others) == []
 
 
 def test_a_broken_nginx_is_quoted_and_not_hidden(machine: Machine) -> None:

@@ -94,7 +94,7 @@ def test_the_ports(root: Path, capsys: Captured) -> None:
     assert "in   443/tcp   clients, other servers\n" in text
     assert "8008" not in text
     rows = document(root, "show ports", capsys)["ports"]
-    assert {"direction": "out", "port": 8448, "protocol": "tcp", "purpose": "other servers"} in rows
+    assert {"direction": "out", "port": 8448, "protocol": "tcp", "purpose": "other servers", "last": None} in rows
 
 
 def test_the_schema_needs_no_config(tmp_path: Path, capsys: Captured) -> None:
