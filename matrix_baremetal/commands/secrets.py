@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -66,7 +65,7 @@ def row(name: str, secret: Secret, made: int | None) -> dict[str, Any]:
 
 def declared(now: Session) -> dict[str, Secret]:
     """The secrets that this site has, by name."""
-    return {os.path.basename(r.path): r for r in now.resources if isinstance(r, Secret)}
+    return {r.short: r for r in now.resources if isinstance(r, Secret)}
 
 
 def asked_for(now: Session, name: str) -> Secret:
@@ -92,7 +91,7 @@ def still(now: Session) -> None:
 
 def agreed(secret: Secret) -> None:
     """Ask a person, told what ends. Raises `Unanswered`."""
-    name = os.path.basename(secret.path)
+    name = secret.short
     told = f"A new {name} ends {secret.breaks}. Synapse is restarted with it, which takes a moment."
     asking.agreed(
         f"{report.wrapped(told)}\n{asking.GO_ON}",

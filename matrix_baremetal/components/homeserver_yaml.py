@@ -90,8 +90,17 @@ def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
         settings["limit_remote_rooms"] = REMOTE_ROOMS
     if config.synapse.settings.get("url_preview_enabled"):
         settings["url_preview_ip_range_blacklist"] = list(PRIVATE)
-    settings |= {setting.key: setting.value for setting in more if not setting.secrets}
-    return HEAD + dump(settings | dict(config.synapse.settings))
+    settings |= {each.key: value(each) for each in more if not each.many and not each.secrets}
+    settings |= dict(config.synapse.settings)
+    for each in more:
+        if each.many:
+            settings[each.key] = [*(settings.get(each.key) or ()), value(each)]
+    return HEAD + dump(settings)
+
+
+def value(setting: Setting) -> Any:
+    """What stands in the file."""
+    return f"{LOADED}/{setting.handed[0]}" if setting.handed else setting.value
 
 
 def secret_yaml(setting: Setting) -> str:

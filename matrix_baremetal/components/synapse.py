@@ -38,6 +38,11 @@ from matrix_baremetal.versions import Versions, lock
 
 UNIT = "matrix-synapse.service"
 ETC = "/etc/matrix-synapse"
+DROP_IN = f"/etc/systemd/system/{UNIT}.d/50-matrix-baremetal.conf"
+HANDED = """\
+# Written by matrix-baremetal: what Synapse is handed of the secrets that it shares with other parts.
+[Service]
+"""
 SHARED_SECRET = f"{SECRETS}/registration_shared_secret"
 
 # What people uploaded here. Other servers' media and pictures of web pages are copies: Synapse gets them again.
@@ -62,6 +67,8 @@ class Synapse(Component):
         for each in (setting for setting in needs.of(Setting) if setting.secrets):
             path = f"{ETC}/conf.d/{each.key}.yaml"
             yield Filled(path, secret_yaml(each), 0o640, group=USER, secrets=each.secrets)
+        yield from self._handed(needs)
+        handed = CREDENTIALS | others(needs)
         yield HomeserverConfig(
             config,
             homeserver_yaml(self.site, needs.of(Setting)),
@@ -69,7 +76,7 @@ class Synapse(Component):
             group=USER,
             unit=UNIT,
             python=f"{OPT}/current/bin/python",
-            credentials=tuple(f"{name}:{path}" for name, path in CREDENTIALS.items()),
+            credentials=tuple(f"{name}:{path}" for name, path in handed.items()),
             more=(f"{ETC}/conf.d",),
         )
         yield Schema(USER, store=self.site.store(USER), unit=UNIT)
@@ -78,8 +85,9 @@ class Synapse(Component):
             f"{ETC}/log.yaml",
             f"{ETC}/conf.d",
             f"{OPT}/current",
-            *CREDENTIALS.values(),
+            *handed.values(),
             *service_reads(UNIT),
+            DROP_IN,
         )
         yield Service(UNIT, reads=(*read, f"{OPT}/{self.site.versions.synapse.version}/complete.json"))
         yield Homeserver(self.config.server_name, unit=UNIT)
@@ -122,12 +130,27 @@ class Synapse(Component):
             use, breaks = SECRET_USES[name]
             yield Secret(path, witness=f"{ETC}/homeserver.yaml", invent=invent, use=use, breaks=breaks)
 
+    def _handed(self, needs: Needs) -> Iterator[Resource]:
+        """The secrets of other parts that Synapse has to know. The drop-in is there without any, too: one that went
+        with the last of them would go after Synapse's restart, and make it stale once more.
+        """
+        for setting in needs.of(Setting):
+            yield from setting.files
+        yield Directory(DROP_IN.rpartition("/")[0], 0o755)
+        rows = (f"LoadCredential={name}:{path}\n" for name, path in others(needs).items())
+        yield File(DROP_IN, f"{HANDED}{''.join(rows)}")
+
     def _program(self) -> Iterator[Resource]:
         yield from ahead(self.site.versions, self.site.facts.python, self.site.wheelhouse)
         if self.site.before:
             yield Virtualenv(f"{OPT}/{self.site.before}", kept=True)
         yield Link(f"{OPT}/current", self.site.versions.synapse.version)
         yield File(f"{ETC}/log.yaml", log_yaml())
+
+
+def others(needs: Needs) -> dict[str, str]:
+    """The files of root's that Synapse is handed for other parts, by the names under which it is."""
+    return dict(setting.handed for setting in needs.of(Setting) if setting.handed)
 
 
 def ahead(versions: Versions, python: str, wheelhouse: str | None) -> tuple[Directory, Virtualenv]:

@@ -194,6 +194,11 @@ class Secret(Resource):
     use: str = field(default="", compare=False)
     breaks: str | None = field(default=None, compare=False)
 
+    @property
+    def short(self) -> str:
+        """What people, and services that are handed it, call it."""
+        return self.path.rpartition("/")[2]
+
     def find(self, host: Host) -> Self | None:
         node = host.node(self.path)
         if node is None and not (self.witness and host.node(self.witness)):
