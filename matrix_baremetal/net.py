@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from matrix_baremetal.kernel import Listener
     from matrix_baremetal.nameservers import Lookup
+    from matrix_baremetal.relay import Answered, Asked
     from matrix_baremetal.smtp import MailServer
     from matrix_baremetal.web import Request, Response
 
@@ -109,6 +110,12 @@ class Net:
         from matrix_baremetal import fetch
 
         fetch.fetch(url, place, most)
+
+    def relay(self, asked: Asked) -> Answered:
+        """Have a TURN server relay something."""
+        from matrix_baremetal import relay
+
+        return relay.ask(asked)
 
     def lookup(self, name: str, kind: str) -> Lookup:
         """The records of a name as the servers of its zone have them; `kind` is A, AAAA, CAA, CNAME, SRV."""

@@ -23,8 +23,8 @@ class Request:
     """`url` says what is asked for; `to` (an address and a port) who is asked, where it isn't whom the name leads to.
 
     With `upload` a body of so many bytes is announced, and never sent (RFC 9110 §10.1.1, Expect: 100-continue): the
-    answer is 100 where the server would take it. `offer` are the protocols to choose from (ALPN); where h2 is chosen
-    the answer ends there, with status 0.
+    answer is 100 where the server would take it. `offer` are the protocols to choose from (ALPN); where another than
+    HTTP/1.1 is chosen the answer ends there, with status 0.
     """
 
     url: str
@@ -112,7 +112,7 @@ def exchanged(connection: socket.socket, asked: Request, seen: Response) -> Resp
     """Send the request, and read the answer."""
     import http.client
 
-    if seen.protocol == "h2":
+    if seen.protocol and not seen.protocol.startswith("http/1."):
         return seen
     parts = urlsplit(asked.url)
     path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")

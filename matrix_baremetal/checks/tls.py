@@ -29,22 +29,26 @@ class Served(Check):
     port: int
     place: str
     source: Source
+    unit: str = "nginx"
+    protocol: str = "http/1.1"
 
     @property
     def after(self) -> tuple[str, ...]:
-        return (f"ports.{self.port}", SERVER)
+        return (f"ports.{self.port}", *((SERVER,) if self.unit == "nginx" else ()))
 
     def look(self, host: Host) -> Finding:
         where = f"port {self.port} for {self.domain}"
-        seen = host.net.request(Request(f"https://{self.domain}/", (LOOPBACK, self.port), "HEAD"))
+        asked = Request(f"https://{self.domain}/", (LOOPBACK, self.port), "HEAD", offer=(self.protocol,))
+        seen = host.net.request(asked)
         if not seen.certificate:
-            return self.failed(f"{where} speaks no TLS", seen.fault, next="nginx -t; systemctl status nginx")
+            test = "nginx -t; " if self.unit == "nginx" else ""
+            return self.failed(f"{where} speaks no TLS", seen.fault, next=f"{test}systemctl status {self.unit}")
         held = leaf(host, f"{self.place}/fullchain.pem")
         if not held:
             return self.skipped(f"see certificates.{self.domain}")
         if held != seen.certificate:
             message = f"{where} serves another certificate than the one on the disk"
-            return self.failed(message, next="systemctl reload nginx")
+            return self.failed(message, next=f"systemctl reload {self.unit}")
         if seen.untrusted and host.target(self.place) == "self-signed":
             return self.skipped(f"see certificates.{self.domain}")
         if seen.untrusted:
