@@ -60,8 +60,8 @@ class SynapseVersion:
 
 
 @dataclass(frozen=True)
-class UvVersion:
-    """The program that makes virtualenvs."""
+class PartVersion:
+    """A program of which one version is known, which has a lock of its own."""
 
     version: str
 
@@ -90,7 +90,8 @@ class Versions:
     """versions.yaml."""
 
     synapse: SynapseVersion
-    uv: UvVersion
+    uv: PartVersion
+    heisenbridge: PartVersion
     element: Pin
     hydrogen: Pin
     ketesa: Pin

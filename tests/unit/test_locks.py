@@ -12,7 +12,8 @@ HERE = Path(matrix_baremetal.__file__).parent
 VERSIONS = yaml.safe_load((HERE / "versions.yaml").read_text())
 KNOWN = [row["version"] for row in VERSIONS["synapse"]["known"]]
 SYNAPSE = [f"synapse-{version}.txt" for version in KNOWN]
-LOCKS = (*SYNAPSE, "uv.txt")
+OTHERS = ("uv", "heisenbridge")
+LOCKS = (*SYNAPSE, *(f"{name}.txt" for name in OTHERS))
 
 
 def pins(name: str) -> dict[str, list[str]]:
@@ -51,6 +52,7 @@ def test_versions_are_those_of_versions_yaml() -> None:
         assert f"matrix-synapse=={version}" in pins(f"synapse-{version}.txt")
     assert {path.name for path in (HERE / "locks").iterdir()} == set(LOCKS)
     assert list(pins("uv.txt")) == [f"uv=={VERSIONS['uv']['version']}"]
+    assert all(f"{name}=={VERSIONS[name]['version']}" in pins(f"{name}.txt") for name in OTHERS)
 
 
 def test_versions_are_text() -> None:
