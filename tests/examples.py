@@ -23,6 +23,7 @@ from matrix_baremetal.resources.postgres import OURS, Database, Role
 from matrix_baremetal.resources.postgres_store import PostgresStore
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.qr_code import QrCode
+from matrix_baremetal.resources.registrations import Registration
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
 from matrix_baremetal.resources.served import SelfSigned, Served
@@ -123,6 +124,11 @@ EXAMPLES = (
     Example(Link("/etc/l", "target"), drift=lambda m: point(m.at("/etc/l"), "x")),
     Example(Directory("/etc/d/e", 0o750), drift=lambda m: m.at("/etc/d/e").chmod(0o777)),
     Example(Secret("/etc/s", invent=lambda: SECRET), drift=lambda m: m.at("/etc/s").chmod(0o644), stays=True),
+    Example(
+        Registration("/etc/r.yaml", '{"as_token": "{as_token}"}', ("/password-as_token",)),
+        before=lambda m: m.put("/password-as_token", SECRET, 0o600),
+        drift=lambda m: m.put("/etc/r.yaml", "{}"),
+    ),
     Example(masks.Mask("coturn.service"), drift=lambda m: m.at(f"{masks.PLACE}/coturn.service").unlink()),
     Example(Monitor("matrix-metrics"), drift=lambda m: m.postgres.monitors.clear()),
     Example(Packages("tests", ("certbot", "nginx")), stays=True),
