@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from matrix_baremetal import names, yamlfile
+from matrix_baremetal.config_beside import NO_BRIDGES, NO_TURN, TURN, Bridges, Turn
 from matrix_baremetal.config_mail import Mail
 from matrix_baremetal.config_web import AdminUi, WebClient, shared
 from matrix_baremetal.errors import USAGE, Error
@@ -30,9 +31,8 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "synapse.workers={}",
-        "turn",
         "calls",
-        "bridges",
+        *(f"bridges.{name}" for name in ("whatsapp", "signal", "telegram", "discord", "xmpp")),
         "ddns",
     }
 )
@@ -203,6 +203,8 @@ class Config:
     registration: Literal["closed", "token", "open"] = "closed"
     admins: Annotated[tuple[Admin, ...], _distinct] = ()
     synapse: Synapse = Synapse()
+    turn: Turn = NO_TURN
+    bridges: Bridges = NO_BRIDGES
     mail: Mail | None = None
     metrics: Metrics = Metrics()
     web_client: WebClient = field(default_factory=WebClient)
@@ -223,6 +225,9 @@ class Config:
         if self.registration == "open" and not self.mail and (missing := unverified(self.synapse.settings)):
             mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
         mistakes += shared(self.hostname, self.server_name, self.client_hostname, self.admin_hostname)
+        if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):
+            message = f"synapse.settings has a TURN server of its own ({', '.join(theirs)})"
+            mistakes.append(Mistake(("turn", "enabled"), message, "keep one of the two"))
         if mistakes:
             raise Mistakes(mistakes)
 

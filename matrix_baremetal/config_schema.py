@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from matrix_baremetal import names, settings
+from matrix_baremetal import addresses, names, settings
 from matrix_baremetal.config import Config
 from matrix_baremetal.shape import key_of, needed
 
@@ -27,6 +27,8 @@ PATTERNS: Mapping[Any, str] = {
     names.url: r"^https://",
     names.sha256: r"^[0-9a-f]{64}$",
     names.recipient: r"^(age1[a-z0-9]{58}|/.*)$",
+    addresses.external: r"^(auto|[0-9]{1,3}(\.[0-9]{1,3}){3})$",
+    addresses.peers: r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$",
     names.bcrypt: r"^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$",
 }
 # What each key is for, in a sentence that an editor shows; matrix-baremetal.yaml(5) has the whole.
@@ -81,6 +83,14 @@ WHAT: Mapping[str, str] = {
     "admin_ui.release": "Another archive than the one that this release pins, from a mirror for instance.",
     "admin_ui.release.url": "Its https address.",
     "admin_ui.release.sha256": "Its hash, as sha256sum prints it.",
+    "turn": "The server that relays calls between people who can't reach each other directly.",
+    "turn.enabled": "Whether calls are relayed here (TURN).",
+    "turn.external_ip": "What others see of this machine behind a router; auto: what the hostname leads to.",
+    "turn.allowed_peers": "Private networks or single addresses to relay to all the same. Default: none.",
+    "bridges": "Bridges to other networks.",
+    "bridges.irc": "IRC, by heisenbridge.",
+    "bridges.irc.enabled": "Whether there is a bridge to IRC.",
+    "bridges.irc.owner": "Whose it is: the name of an account here, as in alice. Needed where it is enabled.",
     "backup": "Backups of all that can't be made again.",
     "backup.schedule": "Every night, or only when you ask for one.",
     "backup.keep": "How many are kept; older ones go once a new one is whole.",

@@ -23,7 +23,16 @@ from matrix_baremetal.resources.services import STAMPS
 from matrix_baremetal.session import Session
 
 # What is ours whole, with all that is in it; the config last, as a run that is cut off begins with it again.
-PURGED = ("/etc/matrix-synapse", "/etc/matrix-metrics", "/opt/matrix-baremetal", DATA, STATE, STAMPS, ETC)
+PURGED = (
+    "/etc/matrix-synapse",
+    "/etc/matrix-metrics",
+    "/etc/matrix-turn",
+    "/opt/matrix-baremetal",
+    DATA,
+    STATE,
+    STAMPS,
+    ETC,
+)
 
 # What nginx and systemd keep of us: a directory, and how the names begin.
 TRACES = (("/var/log/nginx", "matrix-baremetal.log"), ("/var/lib/systemd/timers", "stamp-matrix-baremetal-"))

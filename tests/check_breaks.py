@@ -21,7 +21,8 @@ from tests.fake_web import OWN, keys
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 
 # With each part that has a check of its own.
-SITE = f"{MINIMAL}web_client: {{kind: element}}\n"
+BESIDE = "turn: {enabled: true}\nbridges: {irc: {enabled: true, owner: alice}}\n"
+SITE = f"{MINIMAL}web_client: {{kind: element}}\n{BESIDE}"
 HOME = "example.org"
 HOST = "matrix.example.org"
 CHAT = "chat.example.org"
@@ -36,6 +37,7 @@ def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None)
     """A machine after an install."""
     machine = machine or Machine(folder)
     machine.addressed(*OWN)
+    machine.resolved[HOST] = OWN
     machine.put("/proc/meminfo", "MemTotal: 4000000 kB\nMemAvailable: 3000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n")
     machine.put("/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal", "#!/bin/sh\n", 0o755)
     machine.at("/etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org").mkdir(parents=True)
@@ -106,6 +108,17 @@ def record(name: str, kind: str, *values: str, **more: str) -> Break:
 def listens(port: int, unit: str, address: str) -> Break:
     """Somebody else listens."""
     return lambda m: m.internet.listening.update({port: (Listener(port, 9, "python3", unit, address),)})
+
+
+def hears(port: int, *units: str) -> Break:
+    """Somebody else takes what comes by UDP, or nobody."""
+    those = tuple(Listener(port, 9, "python3", unit, "0.0.0.0", "udp") for unit in units)
+    return lambda m: m.internet.listening.update({("udp", port): those})
+
+
+def relays(**change: object) -> Break:
+    """Another answer of the TURN server."""
+    return lambda m: setattr(m.internet, "relayed", lambda asked, seen: replace(seen, **change))
 
 
 def unit(name: str, **change: object) -> Break:

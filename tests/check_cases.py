@@ -20,6 +20,7 @@ from tests.check_breaks import (
     api,
     backed_up,
     grown,
+    hears,
     html,
     key_of_somebody_else,
     linked,
@@ -27,6 +28,7 @@ from tests.check_breaks import (
     lost,
     ordered,
     record,
+    relays,
     room,
     says,
     stale,
@@ -36,6 +38,7 @@ from tests.check_breaks import (
 )
 from tests.fake_units import Unit
 
+REGISTRATION = "/etc/matrix-baremetal/bridges/irc.yaml"
 CASES = (
     Case("installed", lost("/var/lib/matrix-baremetal/manifest.json"), "nothing is installed"),
     Case("units.nginx", unit("nginx.service", active=False), "nginx.service is inactive"),
@@ -71,6 +74,20 @@ CASES = (
     Case("drop-ins", lambda m: m.put("/etc/matrix-synapse/conf.d/a.yaml", ""), "1 file of an administrator", "info"),
     Case("ports.443", listens(443, "caddy.service", "::"), "held by another than nginx.service"),
     Case("ports.8008", lambda m: m.internet.listening.update({8008: ()}), "nothing listens on port 8008"),
+    Case("ports.3478", lambda m: m.internet.listening.update({3478: ()}), "nothing listens on port 3478"),
+    Case("ports.udp.3478", hears(3478), "nothing listens on port 3478 (UDP)"),
+    Case("ports.udp.3478", hears(3478, "dns.service"), "held by another than matrix-turn.service"),
+    Case("units.matrix-turn", unit("matrix-turn.service", active=False), "matrix-turn.service is inactive"),
+    Case("bridges.irc", api("ping", Answer(504, {"error": "Connection timed out"})), "don't hear each other"),
+    Case("bridges.irc", lambda m: m.put(REGISTRATION, "", 0o600), "can't be used"),
+    Case(
+        "turn.relay.udp", relays(address="", allowed=(), fault="no answer within 2.5 s"), "no call is relayed by UDP"
+    ),
+    Case("turn.relay.tls", relays(allowed=()), "it relays to nobody on the internet"),
+    Case("turn.relay.tls", relays(address="", fault="the server says: Unauthorized (401)"), "Unauthorized"),
+    Case("turn.address", relays(address="192.168.1.9"), "leads to 203.0.113.7", "warn"),
+    Case("turn.address", relays(address="198.51.100.9"), "calls are relayed at 198.51.100.9, and", "warn"),
+    Case("turn.closed", relays(allowed=("127.0.0.1",)), "calls can be relayed to 127.0.0.1"),
     Case("exposure.8008", listens(8008, "matrix-synapse.service", "0.0.0.0"), "port 8008 is open to others"),
     Case("exposure.5432", listens(5432, "postgresql@15-main.service", "::"), "port 5432 is open to others"),
     Case("disk.media", room("/var/lib/matrix-synapse/media", 9 * MB), "the disk is full"),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from matrix_baremetal.errors import Unreached
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer, Net
+from matrix_baremetal.relay import Answered, Asked
 from matrix_baremetal.smtp import MailServer
 from matrix_baremetal.web import Request, Response
+from tests import fake_turn
 from tests.fake_admin_api import FakeAdminApi
 from tests.fake_postgres import HASHED
 from tests.fake_programs import Programs
@@ -55,6 +58,8 @@ class FakeNet(Net):
             return Answer(404, {"errcode": "M_NOT_FOUND", "error": "Room alias not found"})
         if path.startswith("/_matrix/client/v1/register/m.login.registration_token/validity"):
             return Answer(403 if machine.closed else 200, {"valid": False})
+        if path.startswith("/_matrix/client/v1/appservice/"):
+            return self._ping(path.split("/")[5], token)
         if (method, path) in SOUND:
             return machine.internet.synapse.get(path, SOUND[method, path])
         if path != "/_synapse/admin/v1/register":
@@ -63,6 +68,16 @@ class FakeNet(Net):
             return Answer(200, {"nonce": "once"})
         assert body is not None
         return self._register(body)
+
+    def _ping(self, name: str, token: str | None) -> Answer:
+        """Synapse asks a bridge that it knows by its token, where that runs."""
+        machine = self.machine
+        registration = json.loads(machine.at("/etc/matrix-baremetal/bridges/irc.yaml").read_text())
+        if (name, token) != (registration["id"], registration["as_token"]):
+            return Answer(403, {"errcode": "M_FORBIDDEN", "error": "Appservice doesn't exist"})
+        if not machine.unit("matrix-bridge-irc.service").active:
+            return Answer(502, {"errcode": "M_CONNECTION_FAILED", "error": "Connection refused"})
+        return machine.internet.synapse.get("ping", Answer(200, {"duration_ms": 3}))
 
     def _register(self, body: dict[str, Any]) -> Answer:
         secret = self.machine.at("/etc/matrix-baremetal/secrets/registration_shared_secret").read_text()
@@ -106,6 +121,13 @@ class FakeNet(Net):
     def lookup(self, name: str, kind: str) -> Lookup:
         """The records of a name."""
         return self.machine.internet.lookup(name, kind)
+
+    def relay(self, asked: Asked) -> Answered:
+        """What a TURN server answers."""
+        machine = self.machine
+        change = machine.internet.relayed
+        seen = fake_turn.relay(machine, asked)
+        return change(asked, seen) if change else seen
 
     def listeners(self) -> tuple[Listener, ...]:
         """Who listens."""

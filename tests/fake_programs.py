@@ -217,7 +217,8 @@ class Programs(FakeCertificates):
 
     def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
         assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)
-        self.users += [name for name in ("matrix-synapse", "matrix-metrics") if name not in self.users]
+        names = ("matrix-synapse", "matrix-metrics", "matrix-turn", "matrix-bridge-irc")
+        self.users += [name for name in names if name not in self.users]
         return GOOD
 
     def _systemd_run(self, words: tuple[str, ...]) -> Result:
@@ -258,6 +259,9 @@ class Programs(FakeCertificates):
             self._unit_of(f"postgresql@{major}-main.service")
         elif package == "certbot":
             self._unit_of("certbot.timer")
+        elif package == "coturn":
+            self._unit_of("coturn.service")
+            self.units["coturn.service"].active = not self.at("/etc/systemd/system/coturn.service").is_symlink()
 
     def _unit_of(self, name: str) -> None:
         self.units[name] = Unit(enabled=True)

@@ -18,6 +18,7 @@ from matrix_baremetal.federation import canonical, decoded, encoded, public_key
 from matrix_baremetal.kernel import Listener
 from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer
+from matrix_baremetal.relay import Answered, Asked
 from matrix_baremetal.web import Request, Response
 
 if TYPE_CHECKING:
@@ -32,16 +33,18 @@ SYNAPSE = "/_matrix/"
 class Internet:
     """What a test may break: records by (name, type), answers by URL, or by path on Synapse's own port, listeners.
 
-    `answers` takes a URL, or the beginning of one that ends in `*`, to what makes of the sound answer another.
+    `answers` takes a URL, or the beginning of one that ends in `*`, to what makes of the sound answer another, which
+    `relayed` makes of the TURN server's.
     """
 
     records: dict[tuple[str, str], Lookup] = field(default_factory=dict)
     answers: dict[str, Callable[[Response], Response]] = field(default_factory=dict)
     synapse: dict[str, Answer] = field(default_factory=dict)
-    listening: dict[int, tuple[Listener, ...]] = field(default_factory=dict)
+    listening: dict[int | tuple[str, int], tuple[Listener, ...]] = field(default_factory=dict)
     ahead: float = 0.0
     silent: bool = False
     unready: bool = False
+    relayed: Callable[[Asked, Answered], Answered] | None = None
     asked: list[Request] = field(default_factory=list)
 
     def lookup(self, name: str, kind: str) -> Lookup:
@@ -56,6 +59,12 @@ class Internet:
         found: list[Listener] = []
         places = {80: ("nginx.service", "::"), 443: ("nginx.service", "0.0.0.0")}
         places |= {8008: ("matrix-synapse.service", "127.0.0.1"), 5432: ("postgresql@15-main.service", "127.0.0.1")}
+        places[9898] = ("matrix-bridge-irc.service", "127.0.0.1")
+        for port in (3478, 5349):
+            places[port] = ("matrix-turn.service", OWN[0])
+        turn = machine.unit("matrix-turn.service")
+        if turn.active and ("udp", 3478) not in self.listening:
+            found.append(Listener(3478, turn.process, "turns", "matrix-turn.service", OWN[0], "udp"))
         for port, (unit, address) in places.items():
             if port not in self.listening and machine.unit(unit).active:
                 found.append(Listener(port, machine.unit(unit).process, unit[:5], unit, address))
@@ -77,7 +86,8 @@ def answer(machine: Programs, asked: Request, ahead: float) -> Response:
     host, path = parts.hostname or "", parts.path
     if host.endswith("letsencrypt.org"):
         return Response(200, {"date": email.utils.formatdate(time.time() + ahead, usegmt=True)})
-    if not machine.unit("nginx.service").active:
+    turn = asked.to is not None and asked.to[1] == 5349
+    if not machine.unit("matrix-turn.service" if turn else "nginx.service").active:
         return Response(fault="nothing listens there")
     if parts.scheme == "http":
         if path.startswith("/.well-known/acme-challenge/"):

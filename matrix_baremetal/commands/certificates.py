@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from matrix_baremetal import report, session
+from matrix_baremetal.components import nginx, turn
 from matrix_baremetal.components.component import TLS
-from matrix_baremetal.components.nginx import service
 from matrix_baremetal.converge import converge
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -18,6 +18,7 @@ from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.served import Served
+from matrix_baremetal.turn_start import PAIR
 
 
 def run(args: Namespace) -> int:
@@ -27,7 +28,7 @@ def run(args: Namespace) -> int:
     with locked(host, f"certificates {args.action}", wait=900):
         resources = due(args) if args.action == "retry" else ()
         with report.progress(json=False, quiet=args.quiet) as progress:
-            for change in converge((*resources, reader(host)), host, Manifest.read(host), whole=False):
+            for change in converge((*resources, *readers(host)), host, Manifest.read(host), whole=False):
                 progress.tell(change)
     return 0
 
@@ -45,6 +46,10 @@ def due(args: Namespace) -> Sequence[Resource]:
     return [r for r in now.resources if isinstance(r, KeyPair | Served) or r in ordered]
 
 
-def reader(host: Host) -> Resource:
-    """nginx, by what is on the disk alone: a config that was edited and not applied must not keep back a renewal."""
-    return service(host.names(TLS))
+def readers(host: Host) -> Iterator[Resource]:
+    """Who serves them, by what is on the disk alone: a config that was edited and not applied must not keep back a
+    renewal.
+    """
+    yield nginx.service(host.names(TLS))
+    if pair := host.target(PAIR):
+        yield turn.service(pair)

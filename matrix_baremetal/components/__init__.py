@@ -7,6 +7,7 @@ from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.admin_ui import AdminUi
 from matrix_baremetal.components.backup import Backup
 from matrix_baremetal.components.base import Base
+from matrix_baremetal.components.bridges import BRIDGES
 from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
 from matrix_baremetal.components.delegation import Delegation
@@ -18,6 +19,7 @@ from matrix_baremetal.components.postgres import Postgres
 from matrix_baremetal.components.registration import Registration
 from matrix_baremetal.components.sqlite import Sqlite
 from matrix_baremetal.components.synapse import Synapse
+from matrix_baremetal.components.turn import Turn
 from matrix_baremetal.components.users import Users
 from matrix_baremetal.components.web_client import WebClient
 from matrix_baremetal.components.welcome import Welcome
@@ -42,6 +44,8 @@ ALL: tuple[type[Component], ...] = (
     Users,
     Metrics,
     Backup,
+    Turn,
+    *BRIDGES,
     Doctor,
 )
 

@@ -22,6 +22,7 @@ LITTER = re.compile(
 )
 SIGNING_KEY = "/var/lib/matrix-synapse/signing.key"
 SECRETS = "/etc/matrix-baremetal/secrets"
+BRIDGES = "/etc/matrix-baremetal/bridges"
 FULLEST = "admins"
 
 
@@ -49,7 +50,7 @@ def settled(machine: Machine) -> dict[str, str]:
     """The disk's state, but for what is another on each machine: of secrets their length counts."""
     found = machine.tree()
     for path, line in found.items():
-        if path == SIGNING_KEY or path.startswith(SECRETS):
+        if path == SIGNING_KEY or path.startswith((SECRETS, BRIDGES)):
             found[path] = f"{line.rpartition(' ')[0]} {machine.at(path).stat().st_size if 'file' in line else ''}"
         elif path.endswith(".pem"):
             found[path] = line.rpartition(" ")[0]

@@ -79,9 +79,16 @@ def test_one_cause_is_one_fault(machine: Machine) -> None:
     machine.unit("nginx.service").active = False
     seen = found(machine)
     assert [id for id, f in seen.items() if f.state == "fail"] == ["units.nginx"]
-    assert {f.message for id, f in seen.items() if id.startswith(("web.", "tls.", "ports.443"))} == {
-        "see units.nginx"
-    }
+    of_nginx = {id: f for id, f in seen.items() if id.startswith(("web.", "tls.", "ports.443")) and "5349" not in id}
+    assert {f.message for f in of_nginx.values()} == {"see units.nginx"}
+
+
+def test_the_relay_goes_on_without_the_web_server_and_is_one_fault_too(machine: Machine) -> None:
+    machine.unit("matrix-turn.service").active = False
+    seen = found(machine)
+    assert [id for id, f in seen.items() if f.state == "fail"] == ["units.matrix-turn"]
+    assert {f.message for id, f in seen.items() if id.startswith("turn.")} == {"see units.matrix-turn"}
+    assert seen[f"tls.{HOST}:5349"].message == "see units.matrix-turn"
 
 
 def test_a_database_that_is_down_is_named_once(machine: Machine) -> None:

@@ -100,7 +100,7 @@ def test_the_timer_looks_at_the_operators_own_pair_each_time(now: Session) -> No
 def test_a_renewal_is_served_by_what_is_on_the_disk_and_no_config_is_read(now: Session) -> None:
     machine = the_machine(now)
     machine.put(session.CONFIG, "{ not: [yaml")
-    reader = certificates.reader(now.host)
+    [reader] = certificates.readers(now.host)
     assert reader == next(r for r in now.resources if r.key == ("Service", "nginx.service"))
     assert list(converge((reader,), now.host, now.manifest, whole=False)) == []
     machine.certificate("/etc/letsencrypt/live/matrix-baremetal-example.org", ["example.org"])

@@ -1,0 +1,137 @@
+"""What all bridges to other networks have in common: a user, a unit, a registration at the homeserver, a check.
+
+A bridge is one file beside this: what it is called, which names of accounts are its own, and its program.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any, ClassVar
+
+from matrix_baremetal.checks.bridges import Linked
+from matrix_baremetal.checks.check import Check
+from matrix_baremetal.components.component import ETC, SECRETS, Component, service_reads
+from matrix_baremetal.needs import Need, Needs, Port, Setting
+from matrix_baremetal.resources.accounts import SystemUser
+from matrix_baremetal.resources.files import Directory, File, Secret
+from matrix_baremetal.resources.registrations import Registration
+from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.services import Service
+
+OPT = "/opt/matrix-baremetal/bridges"
+SETTING = "app_service_config_files"
+
+
+class Bridge(Component):
+    """A bridge: a program that speaks for the people of another network.
+
+    `name` is what the config calls it, `bot` the account to talk to, `port` where it listens to Synapse, on the
+    loopback address, and `people` the beginning of the names of those that it speaks for.
+    """
+
+    name: ClassVar[str]
+    bot: ClassVar[str]
+    port: ClassVar[int]
+    people: ClassVar[str]
+    # What to do first, a line each; {bot} and {server_name} are filled in.
+    steps: ClassVar[tuple[str, ...]]
+
+    @property
+    def account(self) -> str:
+        """Its own account, which people talk to."""
+        return f"@{self.bot}:{self.config.server_name}"
+
+    @property
+    def unit(self) -> str:
+        """Its unit."""
+        return f"matrix-bridge-{self.name}.service"
+
+    @property
+    def user(self) -> str:
+        """Its system user, who has nothing."""
+        return f"matrix-bridge-{self.name}"
+
+    @property
+    def registration(self) -> Registration:
+        """What it and Synapse know each other by; both are handed it, which root alone can read."""
+        return Registration(f"{ETC}/bridges/{self.name}.yaml", self._registered(), tuple(s.path for s in self.tokens))
+
+    @property
+    def tokens(self) -> tuple[Secret, Secret]:
+        """What it says to Synapse, and Synapse to it. They stay when it goes: asked for again it is the same."""
+        ways = (("as_token", "shows Synapse"), ("hs_token", "shows the bridge"))
+        one, other = (
+            Secret(
+                f"{SECRETS}/bridge-{self.name}-{token}", use=f"{shows} who speaks for {self.name}", breaks="nothing"
+            )
+            for token, shows in ways
+        )
+        return one, other
+
+    def needs(self) -> Iterator[Need]:
+        yield Port(self.port, self.unit)
+        # Made before Synapse's config names it, and gone after: one that is missing would keep Synapse down.
+        files = (*self.tokens, Directory(f"{ETC}/bridges", 0o700), self.registration)
+        yield Setting(SETTING, files=files, many=True)
+
+    def resources(self, needs: Needs) -> Iterator[Resource]:
+        yield SystemUser(self.user)
+        yield from self.program()
+        drop_in = f"/etc/systemd/system/{self.unit}.d"
+        yield Directory(drop_in, 0o755)
+        yield File(f"{drop_in}/50-matrix-baremetal.conf", f"{HEAD}Environment='OPTIONS={' '.join(self.options())}'\n")
+        reads = (
+            self.registration.path,
+            *self.reads(),
+            *service_reads(self.unit),
+            f"{drop_in}/50-matrix-baremetal.conf",
+        )
+        yield Service(self.unit, reads=reads)
+
+    def help(self) -> list[str]:
+        """What to do first, a line each."""
+        words = {"bot": self.account, "server_name": self.config.server_name}
+        return [step.format(**words, **self.words()) for step in self.steps]
+
+    def words(self) -> dict[str, str]:
+        """What else is filled into the first steps."""
+        return {}
+
+    @abstractmethod
+    def program(self) -> Iterator[Resource]:
+        """Its program, in the order of making."""
+
+    @abstractmethod
+    def reads(self) -> tuple[str, ...]:
+        """What of its program it has to be restarted for."""
+
+    def options(self) -> Iterator[str]:
+        """The words behind its program's name that come of the config."""
+        yield from ()
+
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        yield Linked(self.name, self.registration.path, self.unit)
+
+    def _registered(self) -> str:
+        ours = f"@{self.people}.*:{re.escape(self.config.server_name)}"
+        found: dict[str, Any] = {
+            "id": self.bot,
+            "url": f"http://127.0.0.1:{self.port}",
+            "as_token": "{as_token}",
+            "hs_token": "{hs_token}",
+            "sender_localpart": self.bot,
+            # It answers many at once; who it speaks for has no account of one's own.
+            "rate_limited": False,
+            "namespaces": {"users": [{"regex": ours, "exclusive": True}], "aliases": [], "rooms": []},
+        }
+        # JSON is YAML too, and has a writer that needs nothing.
+        return json.dumps(found, indent=1) + "\n"
+
+
+HEAD = """\
+# Written by matrix-baremetal from the config's bridges.
+[Service]
+"""
