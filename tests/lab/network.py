@@ -1,8 +1,8 @@
 """The wires: one bridge, and a network namespace for each that is plugged into it.
 
 Addresses end in an octet: 1 is this machine (the way out), 2 the pretend internet's services, 3 the client, 4 a host
-of Vagrant's machines, 5 where releases come from (a second address of 2), the rest are guests. The way out is IPv4
-only, by masquerade, so that guests reach the package registries; IPv6 ends at the bridge.
+of Vagrant's machines, 5 where releases come from (a second address of 2), 6 to 9 the routers of homes, the rest are
+guests. The way out is IPv4 only, by masquerade, so that guests reach the package registries; IPv6 ends at the bridge.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from .programs import call
 
 BRIDGE = "mblab0"
 GATEWAY, INFRA, CLIENT, VAGRANT, MIRROR = 1, 2, 3, 4, 5
+# Routers of homes, by the release of Debian that is tested: both may be at the same time.
+HOMES = {12: (6, 7), 13: (8, 9)}
 GUESTS = range(10, 250)
 NETNS = Path("/run/netns")
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")

@@ -19,6 +19,7 @@ DEB = "/srv/package.deb"
 UNITS = (
     "matrix-baremetal.target",
     "matrix-synapse.service",
+    "matrix-turn.service",
     "matrix-baremetal-certificates.service",
     "matrix-baremetal-certificates.timer",
     "matrix-baremetal-firstboot.service",
@@ -167,6 +168,7 @@ class TestInstalled:
 
     def test_exposure_is_low(self, installed: Guest) -> None:
         assert exposure(installed, "matrix-synapse.service") <= 1.2
+        assert exposure(installed, "matrix-turn.service") <= 1.2
         assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-backup.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-doctor.service") <= 2.5

@@ -1,0 +1,61 @@
+"""Somebody behind a router: a network namespace whose only way out is another one, which hides its address (NAT)."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator, Sequence
+
+from . import network
+from .places import PREFIX, lock
+from .programs import call
+
+# What the router lets in for the one behind it.
+FORWARDED = 3480
+_TABLE = f"""
+table ip home {{
+  chain out {{ type nat hook postrouting priority 100; oifname "host0" masquerade; }}
+  chain in {{ type nat hook prerouting priority -100; iifname "host0" udp dport {FORWARDED} dnat to 192.168.77.2; }}
+}}
+"""
+
+
+class Home:
+    """A home network: what the world sees of it, and programs in it."""
+
+    def __init__(self, name: str, octet: int) -> None:
+        self.space, self.ip, self.inner = f"{PREFIX}-{name}-inside", network.ip4(octet), "192.168.77.2"
+
+    def argv(self, command: Sequence[str]) -> list[str]:
+        """The command of this machine that runs `command` there, with this machine's files."""
+        return ["ip", "netns", "exec", self.space, *command]
+
+
+@contextlib.contextmanager
+def behind_a_router(name: str, octet: int) -> Iterator[Home]:
+    """Somebody at home; the router has the octet's address on the pretend internet. `Lab.down` takes it away, too."""
+    home = Home(name, octet)
+    # As with guests: who has this lock is at work there, and it is nothing that a killed run has left.
+    with lock(f"guest-{name}"), lock(f"guest-{name}-inside"):
+        yield from made(home, name, octet)
+
+
+def made(home: Home, name: str, octet: int) -> Iterator[Home]:
+    """The wires, for as long as somebody is at home."""
+    network.unplug(f"{name}-inside")
+    network.unplug(name)
+    router = network.plug(name, octet).name
+    try:
+        call("ip", "netns", "add", home.space)
+        ends = ("type", "veth", "peer", "name", "home0", "netns", home.space)
+        call("ip", "-n", router, "link", "add", "home0", *ends)
+        for space, address in ((router, "192.168.77.1"), (home.space, home.inner)):
+            call("ip", "-n", space, "address", "add", f"{address}/24", "dev", "home0")
+            call("ip", "-n", space, "link", "set", "home0", "up")
+            call("ip", "-n", space, "link", "set", "lo", "up")
+        call("ip", "-n", home.space, "route", "add", "default", "via", "192.168.77.1")
+        call("ip", "netns", "exec", router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+        call("ip", "netns", "exec", router, "nft", "-f", "-", input=_TABLE)
+        yield home
+    finally:
+        network.unplug(f"{name}-inside")
+        network.unplug(name)
