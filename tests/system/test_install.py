@@ -18,6 +18,8 @@ OURS = (
     "matrix-synapse.service",
     "matrix-baremetal-certificates.service",
     "matrix-baremetal-backup.service",
+    "matrix-turn.service",
+    "matrix-bridge-irc.service",
 )
 # It installs packages, so it may do what they need.
 SETS_UP = "matrix-baremetal-firstboot.service"
