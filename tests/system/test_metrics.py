@@ -59,7 +59,7 @@ def prometheus(site: Site) -> None:
 
 def asked(site: Site, query: str) -> list[dict[str, Any]]:
     """What Prometheus answers now."""
-    words = ["curl", "-sS", "--retry", "9", "--retry-connrefused", "--data-urlencode", f"query={query}"]
+    words = ["curl", "-sSf", "--retry", "9", "--retry-connrefused", "--data-urlencode", f"query={query}"]
     done = site.guest.run([*words, "http://127.0.0.1:9090/api/v1/query"])
     found: list[dict[str, Any]] = json.loads(done.stdout)["data"]["result"]
     return found
