@@ -17,7 +17,7 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.store import Copy
 from matrix_baremetal.restore import Held
 from matrix_baremetal.session import Session
-from matrix_baremetal.shell import PIECE, Failed
+from matrix_baremetal.shell import Failed
 from matrix_baremetal.transfer import Transfer
 
 MB = 1024 * 1024
@@ -105,9 +105,7 @@ def load(host: Host, scratch: Copy, held: Held, name: str, file: Any, transfer: 
     transfer.begin(f"load {name} beside the one that runs")
     try:
         with host.run.writing(*scratch.begin(host)) as into:
-            while data := file.read(PIECE):
-                into.write(data)
-                transfer.add(len(data))
+            transfer.carry(file, into)
     except Failed as error:
         message = f"{name} of {held.path} can't be loaded: {error.message}"
         raise Error(message, hint="matrix-baremetal backup create; df -h") from None

@@ -25,7 +25,6 @@ from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.sqlite_store import SqliteStore
 from matrix_baremetal.restore import NOTE, Held
 from matrix_baremetal.session import Session
-from matrix_baremetal.shell import PIECE
 from matrix_baremetal.source import ETC as THEIRS
 from matrix_baremetal.source import MADE_BY_US, MEDIA, Source
 from matrix_baremetal.takeover import CONF_D, Takeover
@@ -149,9 +148,7 @@ def copied(host: Host, file: str, transfer: Transfer) -> None:
             host.path(file + ending).open("rb") as source,
             host.run.writing(*as_user(USER), "dd", target, "bs=1M", "status=none") as into,
         ):
-            while data := source.read(PIECE):
-                into.write(data)
-                transfer.add(len(data))
+            transfer.carry(source, into)
     transfer.end()
 
 

@@ -195,9 +195,7 @@ def load(now: Session, held: Held, kept: str, transfer: Transfer) -> None:
             transfer.begin(f"bring back {name}")
             try:
                 with host.run.writing(*command(host, held, declared, name)) as into:
-                    while data := file.read(PIECE):
-                        into.write(data)
-                        transfer.add(len(data))
+                    transfer.carry(file, into)
             except Failed as error:
                 raise Error(
                     f"{name} can't be brought back: {error.message}",

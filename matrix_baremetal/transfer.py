@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 import sys
 import time
+from typing import BinaryIO
+
+from matrix_baremetal.shell import PIECE
 
 MB = 1024 * 1024
 
@@ -27,6 +30,12 @@ class Transfer:
         """So many bytes more."""
         self.size += size
         self._draw()
+
+    def carry(self, source: BinaryIO, into: BinaryIO) -> None:
+        """All that is left of one file into another."""
+        while data := source.read(PIECE):
+            into.write(data)
+            self.add(len(data))
 
     def end(self) -> None:
         """It is done."""
