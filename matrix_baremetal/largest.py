@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from matrix_baremetal.checks import growth
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.store import Store
@@ -38,16 +39,14 @@ def read(now: Session) -> Iterator[Largest]:
 
 def asked(now: Session, store: Store, sql: str) -> Iterator[tuple[str, int]]:
     """The rows of a question. Others choose what rooms and servers are called: what is no name is left out."""
-    for name, *size in store.rows(now.host, sql, None, PATIENCE, most=str(MOST)):
+    for name, *size in store.rows(now.host, sql, None, PATIENCE, most=str(MOST))[:MOST]:
         if len(size) == 1 and size[0].isdigit() and name.isprintable():
             yield name, int(size[0])
 
 
 # SQLite tells no sizes unless it was built to (dbstat), which Debian's is.
 TABLES: Mapping[str, str] = {
-    "postgres": """SELECT relname, coalesce(pg_total_relation_size(c.oid), 0) FROM pg_class c JOIN pg_namespace n
-ON n.oid = relnamespace WHERE relkind IN ('r', 'p', 'm') AND nspname = 'public'
-ORDER BY 2 DESC, 1 LIMIT CAST(:most AS BIGINT);""",
+    "postgres": growth.TABLES,
     "sqlite": """SELECT tbl_name, sum(pgsize) FROM dbstat JOIN sqlite_master ON sqlite_master.name = dbstat.name
 GROUP BY 1 ORDER BY 2 DESC, 1 LIMIT CAST(:most AS BIGINT);""",
 }
