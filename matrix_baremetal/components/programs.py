@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from matrix_baremetal.config_web import Release
 from matrix_baremetal.resources.downloads import Download
-from matrix_baremetal.versions import Pin
+from matrix_baremetal.resources.python import Virtualenv
+from matrix_baremetal.versions import Pin, lock
 
 OPT = "/opt/matrix-baremetal"
 
@@ -20,3 +23,9 @@ def download(name: str, pin: Pin, release: Release | None, shelf: str | None) ->
         return Download(path, pin.version, pin.sha256, url=pin.url, signed=pin.signature, shelf=shelf)
     version = pin.version if release.sha256 == pin.sha256 else release.sha256[:12]
     return Download(path, version, release.sha256, url=release.url, shelf=shelf)
+
+
+def virtualenv(path: str, pins: str, python: str, wheelhouse: str | None) -> Virtualenv:
+    """A program of Python's, from a lock: the same for every site that has it."""
+    digest = hashlib.sha256(pins.encode()).hexdigest()[:16]
+    return Virtualenv(path, pins=digest, python=python, requirements=pins, uv=lock("uv"), wheelhouse=wheelhouse)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import secrets
 from collections.abc import Iterator
 
@@ -22,6 +21,7 @@ from matrix_baremetal.components.homeserver_yaml import (
     secret_yaml,
     upload_size,
 )
+from matrix_baremetal.components.programs import virtualenv
 from matrix_baremetal.config import Config
 from matrix_baremetal.data import Data, Tree
 from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
@@ -34,7 +34,7 @@ from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
 from matrix_baremetal.resources.services import Service
-from matrix_baremetal.versions import Versions, lock
+from matrix_baremetal.versions import Versions
 
 UNIT = "matrix-synapse.service"
 ETC = "/etc/matrix-synapse"
@@ -155,17 +155,8 @@ def others(needs: Needs) -> dict[str, str]:
 
 def ahead(versions: Versions, python: str, wheelhouse: str | None) -> tuple[Directory, Virtualenv]:
     """Synapse's program, which is the same for every site: an image may have it before there is a config."""
-    version = versions.synapse.version
-    pins = versions.synapse.pins
-    virtualenv = Virtualenv(
-        f"{OPT}/{version}",
-        pins=hashlib.sha256(pins.encode()).hexdigest()[:16],
-        python=python,
-        requirements=pins,
-        uv=lock("uv"),
-        wheelhouse=wheelhouse,
-    )
-    return Directory(OPT, 0o755), virtualenv
+    synapse = versions.synapse
+    return Directory(OPT, 0o755), virtualenv(f"{OPT}/{synapse.version}", synapse.pins, python, wheelhouse)
 
 
 def passed_on(config: Config, *paths: str) -> Proxy:

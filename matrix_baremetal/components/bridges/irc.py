@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
 
 from matrix_baremetal.components.bridges.bridge import OPT, Bridge
+from matrix_baremetal.components.programs import virtualenv
 from matrix_baremetal.resources.files import Directory, Link
-from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.versions import lock
 
@@ -46,14 +45,7 @@ class Irc(Bridge):
         version, pins = self.site.versions.heisenbridge.version, lock("heisenbridge")
         yield Directory(OPT, 0o755)
         yield Directory(PLACE, 0o755)
-        yield Virtualenv(
-            f"{PLACE}/{version}",
-            pins=hashlib.sha256(pins.encode()).hexdigest()[:16],
-            python=self.site.facts.python,
-            requirements=pins,
-            uv=lock("uv"),
-            wheelhouse=self.site.wheelhouse,
-        )
+        yield virtualenv(f"{PLACE}/{version}", pins, self.site.facts.python, self.site.wheelhouse)
         yield Link(f"{PLACE}/current", version)
 
     def reads(self) -> tuple[str, ...]:
