@@ -44,6 +44,8 @@ class Metrics(Component):
 
     def needs(self) -> Iterator[Need]:
         yield Setting("enable_metrics", True)
+        # Without it Synapse counts nobody: it turns no user away, which is what the setting's others are for.
+        yield Setting("mau_stats_only", True)
         yield Port(SYNAPSE, "matrix-synapse.service")
         for port in self.ports:
             yield Port(port, UNITS[port])

@@ -40,8 +40,12 @@ UNIT = "matrix-synapse.service"
 ETC = "/etc/matrix-synapse"
 DROP_IN = f"/etc/systemd/system/{UNIT}.d/50-matrix-baremetal.conf"
 HANDED = """\
-# Written by matrix-baremetal: what Synapse is handed of the secrets that it shares with other parts.
+# Written by matrix-baremetal: what other parts need of Synapse's unit.
 [Service]
+"""
+COUNTED = """\
+# For its metrics: the memory and the start of a process are told by way of /proc/stat.
+ProcSubset=all
 """
 SHARED_SECRET = f"{SECRETS}/registration_shared_secret"
 
@@ -137,7 +141,9 @@ class Synapse(Component):
         for setting in needs.of(Setting):
             yield from setting.files
         yield Directory(DROP_IN.rpartition("/")[0], 0o755)
-        rows = (f"LoadCredential={name}:{path}\n" for name, path in others(needs).items())
+        rows = [f"LoadCredential={name}:{path}\n" for name, path in others(needs).items()]
+        if any(setting.key == "enable_metrics" for setting in needs.of(Setting)):
+            rows.append(COUNTED)
         yield File(DROP_IN, f"{HANDED}{''.join(rows)}")
 
     def _program(self) -> Iterator[Resource]:
