@@ -13,13 +13,18 @@ STATES: tuple[State, ...] = ("fail", "warn", "info", "skip", "pass")
 
 @dataclass(frozen=True)
 class Finding:
-    """One sentence about one thing, with what was seen and what to do next; `seconds` is how long it took."""
+    """One sentence about one thing, with what was seen and what to do next; `seconds` is how long it took.
+
+    `fix` is the command that mends it, where there is one that nobody needs to think about: it asks nothing, loses
+    nothing, and may be run again.
+    """
 
     id: str
     state: State
     message: str
     evidence: tuple[str, ...] = ()
     next: str = ""
+    fix: str = ""
     seconds: float = 0.0
 
 

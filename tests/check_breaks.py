@@ -182,5 +182,15 @@ def linked(version: str) -> Break:
     return link
 
 
+def python(version: str) -> Break:
+    """The virtualenv is of another Python than Debian's, which is still there."""
+
+    def age(machine: Machine) -> None:
+        machine.put(f"/usr/bin/python{version}", "")
+        machine.put("/opt/matrix-baremetal/synapse/1.163.2/complete.json", f'{{"pins": "x", "python": "{version}"}}')
+
+    return age
+
+
 def lost(path: str) -> Break:
     return lambda m: m.at(path).unlink()

@@ -27,6 +27,7 @@ from tests.check_breaks import (
     listens,
     lost,
     ordered,
+    python,
     record,
     relays,
     room,
@@ -55,6 +56,7 @@ CASES = (
     Case("synapse.advisory", lost("/opt/matrix-baremetal/synapse/current"), "there is no"),
     Case("synapse.program", lost("/usr/bin/python3.11"), "made for Python 3.11, which this machine no longer has"),
     Case("synapse.program", lost("/opt/matrix-baremetal/synapse/1.163.2/complete.json"), "is not whole"),
+    Case("synapse.program", python("3.10"), "is of Python 3.10, and Debian's own is 3.11 by now", "warn"),
     Case(
         "synapse.program",
         lambda m: m.put("/opt/matrix-baremetal/synapse/1.163.2/complete.json", '{"pins": "x", "python": "3.11"}'),

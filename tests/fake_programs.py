@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
@@ -22,16 +21,11 @@ from matrix_baremetal.shell import Result
 from tests.fake_certificates import FakeCertificates
 from tests.fake_postgres import FakePostgres
 from tests.fake_releases import offered
+from tests.fake_shell import real
 from tests.fake_units import Unit
 from tests.fake_web import Internet
 
 GOOD = Result(0, "", "")
-
-
-def real(name: str, words: tuple[str, ...]) -> Result:
-    """The program itself, as it touches only what it is told to."""
-    done = subprocess.run((name, *words), capture_output=True, text=True, check=False)
-    return Result(done.returncode, done.stdout, done.stderr)
 
 
 @dataclass
@@ -45,7 +39,7 @@ class Programs(FakeCertificates):
     servers of others answer to a URL, `downloads` the files they have. `refuses` is what the homeserver says to each
     change of an account, `closed` whether it runs without registration. `failed` are other people's units that have,
     `unwritable` the places that our service can't write, `synchronised` what timedatectl says. `mail_fault` is why a
-    mail server refuses us, and `logins` are those that it saw.
+    mail server refuses us, and `logins` are those that it saw. `ourselves` is what our own command does.
     """
 
     root: Path
@@ -78,6 +72,7 @@ class Programs(FakeCertificates):
     mail_fault: str = ""
     logins: list[tuple[str, str]] = field(default_factory=list)
     internet: Internet = field(default_factory=Internet)
+    ourselves: Callable[[tuple[str, ...]], Result] = lambda words: GOOD
 
     def program(self, argv: tuple[str, ...], input: str | None) -> Result:
         """Run one program of the model."""
@@ -103,6 +98,7 @@ class Programs(FakeCertificates):
             "apt-cache": self._apt_cache,
             "python": self._python,
             "uv-program": self._uv,
+            "matrix-baremetal": self.ourselves,
             **{name: partial(real, name) for name in ("cp", "gpg", "gpgconf")},
         }
         if name not in programs:
@@ -115,9 +111,7 @@ class Programs(FakeCertificates):
             return Result(1, "", "setpriv: failed to parse reuid")
         if program == "python3":
             # SQLite itself, as the file is a real one.
-            words = [sys.executable, *argv[5:]]
-            asked = subprocess.run(words, input=input, capture_output=True, text=True, check=False)
-            return Result(asked.returncode, asked.stdout, asked.stderr)
+            return real(sys.executable, argv[5:], input)
         if program == "test":
             return Result(int(argv[-1] in self.unwritable), "", "")
         if program == "pg_isready":

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+import subprocess
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, BinaryIO
 
 from matrix_baremetal.shell import Failed, Result, Shell
@@ -60,3 +61,9 @@ class FakeShell(Shell):
         with Shell().writing(*self.host.machine.piped(argv), sink=sink, env=env, ok=ok) as into:
             yield into
         self.host.step()
+
+
+def real(name: str, words: Sequence[str], input: str | None = None) -> Result:
+    """The program itself, as it touches only what it is told to."""
+    done = subprocess.run((name, *words), input=input, capture_output=True, text=True, check=False)
+    return Result(done.returncode, done.stdout, done.stderr)

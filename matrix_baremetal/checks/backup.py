@@ -36,15 +36,17 @@ class Age(Check):
         last, failure = seen.get("last"), seen.get("failed")
         if failure:
             had = f"the last that is whole is {age(last['made'])} old" if last else "there is none that is whole"
-            return self.warned(f"the last backup failed: {failure['why']}", had, next=CREATE)
+            return self.warned(f"the last backup failed: {failure['why']}", had, fix=CREATE)
         if not last:
             node = host.node(CONFIG)
             new = node is not None and time.time() - node.changed < most * DAY
             message = "there is no backup yet; without one, a lost disk is a lost server name"
-            return self.told(message, next=CREATE) if new else self.warned(message, next=CREATE)
+            return self.told(message, next=CREATE) if new else self.warned(message, fix=CREATE)
         message = f"the last backup is {age(last['made'])} old"
         if time.time() - last["made"] > most * DAY:
-            return self.warned(message, last["path"], next=f"{CREATE}; systemctl status matrix-baremetal-backup")
+            return self.warned(
+                message, last["path"], next=f"{CREATE}; systemctl status matrix-baremetal-backup", fix=CREATE
+            )
         if host.node(last["path"]) is None:
             return self.told(
                 f"{message}, and is not where it was made", last["path"], next="matrix-baremetal backup list"

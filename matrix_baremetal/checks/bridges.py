@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short
+from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, last_lines, short
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.admin_api import PORT
@@ -33,7 +33,7 @@ class Linked(Check):
             known = json.loads(host.text(self.registration) or "")
             name, token = str(known["id"]), str(known["as_token"])
         except (ValueError, KeyError, TypeError):
-            return self.failed(f"{self.registration} can't be used", next="matrix-baremetal apply")
+            return self.failed(f"{self.registration} can't be used", fix=APPLY)
         # Synapse asks the bridge, and says how that went (Matrix spec, application services, "Pinging").
         path = f"/_matrix/client/v1/appservice/{quote(name)}/ping"
         answer = host.net.ask("POST", PORT, path, {}, token, PATIENCE)

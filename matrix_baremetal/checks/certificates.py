@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from matrix_baremetal.checks.check import PATIENCE, Check, shown
+from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, shown
 from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources import pending
@@ -90,7 +90,7 @@ class Held(Check):
         if state == "self-signed":
             text = f"{self.domain} is served with a self-signed certificate"
             asked_for = self.source == "self-signed"
-            return self.told(text) if asked_for else self.failed(text, next="matrix-baremetal apply")
+            return self.told(text) if asked_for else self.failed(text, fix=APPLY)
         command = "matrix-baremetal apply"
         if self.pair is not None and state in ("expired", "overdue"):
             command = f"replace {self.pair.certificate} and its key, then: {command}"
@@ -216,7 +216,9 @@ class Hook(Check):
         state = "is not there" if node is None else "can't be run"
         cure = "apt install --reinstall -o Dpkg::Options::=--force-confmiss matrix-baremetal"
         return self.failed(
-            f"{HOOK} {state}: what is renewed would not be served", next=cure if node is None else f"chmod 755 {HOOK}"
+            f"{HOOK} {state}: what is renewed would not be served",
+            next=cure if node is None else "",
+            fix=f"chmod 755 {HOOK}" if node else "",
         )
 
 
@@ -234,4 +236,4 @@ class Account(Check):
         # Only whether there is one: what is in it is certbot's own.
         if name in host.names("/etc/letsencrypt/accounts"):
             return self.fine(f"certbot has an account at {name}")
-        return self.warned(f"certbot has no account at {name}", next="matrix-baremetal apply")
+        return self.warned(f"certbot has no account at {name}", fix=APPLY)

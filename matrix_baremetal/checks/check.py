@@ -13,6 +13,7 @@ from matrix_baremetal.resources import systemd
 
 # Seconds: how long a program may take that a check starts.
 PATIENCE = 4.0
+APPLY = "matrix-baremetal apply"
 
 
 @dataclass(frozen=True)
@@ -53,9 +54,11 @@ class Check(ABC):
     def look(self, host: Host) -> Finding:
         """Ask, and say what was found. Never writes."""
 
-    def found(self, state: State, message: str, evidence: tuple[str, ...] = (), next: str = "") -> Finding:
-        """A finding of this check."""
-        return Finding(self.id, state, message, evidence, next)
+    def found(
+        self, state: State, message: str, evidence: tuple[str, ...] = (), next: str = "", fix: str = ""
+    ) -> Finding:
+        """A finding of this check; where nothing else is said to do, it is what mends it."""
+        return Finding(self.id, state, message, evidence, next or fix, fix)
 
     def fine(self, message: str, *evidence: str) -> Finding:
         """All is as it should be."""
@@ -69,13 +72,13 @@ class Check(ABC):
         """There is nothing to say, and why."""
         return self.found("skip", message)
 
-    def warned(self, message: str, *evidence: str, next: str) -> Finding:
+    def warned(self, message: str, *evidence: str, next: str = "", fix: str = "") -> Finding:
         """Something to look at soon."""
-        return self.found("warn", message, evidence, next)
+        return self.found("warn", message, evidence, next, fix)
 
-    def failed(self, message: str, *evidence: str, next: str) -> Finding:
+    def failed(self, message: str, *evidence: str, next: str = "", fix: str = "") -> Finding:
         """A fault."""
-        return self.found("fail", message, evidence, next)
+        return self.found("fail", message, evidence, next, fix)
 
 
 def documented(kind: type[Check]) -> str:

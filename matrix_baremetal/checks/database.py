@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short
+from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, last_lines, short
 from matrix_baremetal.connections import missing, wanted
 from matrix_baremetal.errors import Error
 from matrix_baremetal.findings import Finding
@@ -39,7 +39,7 @@ class Reachable(Check):
         except Error as error:
             lines = (*error.message.splitlines(), *last_lines(host, self.unit))
             words = f"Postgres does not answer on port {self.port}"
-            return self.failed(words, *lines, next=f"systemctl restart {self.unit}")
+            return self.failed(words, *lines, fix=f"systemctl restart {self.unit}")
         return self.fine(f"Postgres answers on port {self.port}")
 
 
@@ -136,7 +136,7 @@ class Writable(Asks):
         if rows == [["f", "off"]]:
             return self.fine("the database takes changes")
         if not rows:
-            return self.failed(f"there is no database {self.name}", next="matrix-baremetal apply")
+            return self.failed(f"there is no database {self.name}", fix=APPLY)
         why = "it is a standby" if rows[0][0] == "t" else "default_transaction_read_only is on"
         cure = f'ALTER DATABASE "{self.name}" RESET default_transaction_read_only, or the same in postgresql.conf'
         return self.failed(f"the database is read-only: {why}", next=cure)

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from matrix_baremetal.checks.check import PATIENCE, Check, last_lines, short, shown
+from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, last_lines, short, shown
 from matrix_baremetal.checks.wellknown import Published
 from matrix_baremetal.converge import Change, compared, removal
 from matrix_baremetal.errors import Error
@@ -70,19 +70,23 @@ class Runs(Check):
         rows = self.seen or shown(host, self.name, *PROPERTIES)
         state, journal = rows["ActiveState"] or "unknown", f"journalctl -u {self.unit}"
         if rows.get("LoadState") == "not-found":
-            return self.failed(f"{self.name} is not on this machine", next="matrix-baremetal apply")
+            return self.failed(f"{self.name} is not on this machine", fix=APPLY)
         restarts = int(rows.get("NRestarts") or 0)
         if state != "active":
             looping = rows.get("SubState") == "auto-restart" or restarts > MANY
             again = f", and was restarted {restarts} times" if looping else ""
             lines = last_lines(host, self.name)
-            command = "matrix-baremetal apply" if state == "inactive" else journal
-            return self.failed(f"{self.name} is {state}{again}", *lines, next=command)
+            message = f"{self.name} is {state}{again}"
+            if state == "inactive":
+                return self.failed(message, *lines, fix=APPLY)
+            # One that ends again and again is for a person to read about; another may be started once more.
+            again_once = f"systemctl restart {self.unit}" if state == "failed" else ""
+            return self.failed(message, *lines, next=journal, fix=again_once)
         if restarts > MANY and uptime(rows) < LATELY:
             lines = last_lines(host, self.name)
             return self.warned(f"{self.name} runs, and was restarted {restarts} times", *lines, next=journal)
         if rows.get("UnitFileState") not in STARTS:
-            return self.failed(f"{self.name} runs, and a boot would not start it", next="matrix-baremetal apply")
+            return self.failed(f"{self.name} runs, and a boot would not start it", fix=APPLY)
         return self.fine(f"{self.name} runs")
 
 
@@ -109,7 +113,7 @@ class Current(Check):
     def look(self, host: Host) -> Finding:
         rows = self.seen or shown(host, self.name, *SERVICE)
         if any((found := service.found(host, rows)) is not None and found.stale for service in self.services):
-            return self.failed(f"{self.name} has not taken up what it reads", next="matrix-baremetal apply")
+            return self.failed(f"{self.name} has not taken up what it reads", fix=APPLY)
         return self.fine(f"{self.name} has taken up what it reads")
 
 
@@ -166,7 +170,7 @@ class Drift(Check):
         if not count:
             return self.fine("everything on disk is as the config says")
         things = "1 thing is" if count == 1 else f"{count} things are"
-        return self.failed(f"{things} not as the config says", *rows, next="matrix-baremetal plan")
+        return self.failed(f"{things} not as the config says", *rows, next="matrix-baremetal plan", fix=APPLY)
 
 
 def told(change: Change) -> Iterator[str]:

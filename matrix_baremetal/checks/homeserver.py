@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from matrix_baremetal import federation
-from matrix_baremetal.checks.check import PATIENCE, Check, last_lines
+from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, last_lines
 from matrix_baremetal.checks.database import REACHABLE
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
@@ -79,7 +79,7 @@ class Version(Check):
             message = f"Synapse {runs} runs, and all before {self.minimum} have known, serious holes"
             return self.failed(message, next="matrix-baremetal upgrade")
         if runs != self.declared:
-            return self.warned(f"Synapse {runs} runs, not {self.declared}", next="matrix-baremetal apply")
+            return self.warned(f"Synapse {runs} runs, not {self.declared}", fix=APPLY)
         if any(each.security for each in self.newer):
             message = f"Synapse {runs} runs, and {self.newer[0].version} mends holes in it"
             return self.warned(message, next="matrix-baremetal upgrade")
@@ -103,7 +103,7 @@ class Advisory(Check):
     def look(self, host: Host) -> Finding:
         there = (host.target(self.link) or "").rpartition("/")[2]
         if not there:
-            return self.failed(f"there is no {self.link}", next="matrix-baremetal apply")
+            return self.failed(f"there is no {self.link}", fix=APPLY)
         if numbers(there) < numbers(self.minimum):
             message = f"Synapse {there} is installed, and all before {self.minimum} have known, serious holes"
             return self.failed(message, next="apt update; apt install matrix-baremetal; matrix-baremetal upgrade")
@@ -122,15 +122,21 @@ class Program(Check):
     def look(self, host: Host) -> Finding:
         wanted, found = self.virtualenv, self.virtualenv.find(host)
         if found is None:
-            return self.failed(f"{wanted.path} is not there, or is not whole", next="matrix-baremetal apply")
+            return self.failed(f"{wanted.path} is not there, or is not whole", fix=APPLY)
         if host.node(f"/usr/bin/python{found.python}") is None:
             return self.failed(
                 f"Synapse's virtualenv was made for Python {found.python}, which this machine no longer has",
-                next="matrix-baremetal apply",
+                fix=APPLY,
+            )
+        if found.python != wanted.python:
+            return self.warned(
+                f"Synapse's virtualenv is of Python {found.python}, and Debian's own is {wanted.python} by now",
+                "it runs until apt autoremove takes the old one away",
+                fix=APPLY,
             )
         if found != wanted:
             lines = [line for difference in wanted.differences(found) for line in difference.lines]
-            return self.warned(f"{wanted.path} is of other packages", *lines, next="matrix-baremetal apply")
+            return self.warned(f"{wanted.path} is of other packages", *lines, fix=APPLY)
         return self.fine(f"Synapse's virtualenv is whole, of Python {found.python}")
 
 
@@ -146,7 +152,7 @@ class Media(Check):
 
     def look(self, host: Host) -> Finding:
         if host.node(self.path) is None:
-            return self.failed(f"{self.path} is not there", next="matrix-baremetal apply")
+            return self.failed(f"{self.path} is not there", fix=APPLY)
         if host.run(*as_user(self.user), "test", "-w", self.path, ok=range(256), timeout=PATIENCE).status == 0:
             return self.fine(f"{self.user} can write {self.path}")
         return self.failed(

@@ -172,9 +172,14 @@ class Right(Check):
             return self.failed(
                 f"the clock is wrong, so TLS and federation fail: {seen}",
                 next="timedatectl set-ntp true; timedatectl",
+                fix="timedatectl set-ntp true",
             )
         if abs(off) > ASTRAY:
-            return self.warned(f"the clock goes astray: {seen}", next="timedatectl set-ntp true; timedatectl")
+            return self.warned(
+                f"the clock goes astray: {seen}",
+                next="timedatectl set-ntp true; timedatectl",
+                fix="timedatectl set-ntp true",
+            )
         return self.fine(f"the clock agrees with that of {name}")
 
 

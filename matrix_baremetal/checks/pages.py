@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from matrix_baremetal.checks.check import APPLY
 from matrix_baremetal.checks.web import LOOK, Web
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
@@ -42,7 +43,7 @@ class Program(Web):
             return self.fine(f"https://{self.name} lets this machine itself not in, as it is not in admin_ui.allow")
         if page.status != 200 or page.kind != "text/html":
             seen = page.fault or f"status {page.status}"
-            return self.failed(f"https://{self.name}/ has no program to serve", seen, next="matrix-baremetal apply")
+            return self.failed(f"https://{self.name}/ has no program to serve", seen, fix=APPLY)
         if answer.status != 200 or answer.body.decode("utf-8", "replace") != self.settings:
             seen = answer.fault or f"status {answer.status}"
             return self.failed(f"https://{self.name}{self.path} is not as it should be", seen, next=LOOK)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from matrix_baremetal.checks.certificates import SEVERITY, Source
-from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.check import APPLY, Check
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.web import Request
@@ -48,12 +48,12 @@ class Served(Check):
             return self.skipped(f"see certificates.{self.domain}")
         if held != seen.certificate:
             message = f"{where} serves another certificate than the one on the disk"
-            return self.failed(message, next=f"systemctl reload {self.unit}")
+            return self.failed(message, fix=f"systemctl reload {self.unit}")
         if seen.untrusted and host.target(self.place) == "self-signed":
             return self.skipped(f"see certificates.{self.domain}")
         if seen.untrusted:
             message = f"nobody trusts what {where} serves: {seen.untrusted}"
-            return self.found(SEVERITY[self.source], message, next="matrix-baremetal apply")
+            return self.found(SEVERITY[self.source], message, fix=APPLY)
         return self.fine(f"{where} serves the certificate that is on the disk")
 
 

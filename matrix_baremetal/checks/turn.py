@@ -86,7 +86,7 @@ class Address(OfTurn):
         message = f"calls are relayed at {seen.address}, and {self.hostname} leads to {', '.join(led)}"
         if not ipaddress.ip_address(seen.address).is_global and self.given == "auto":
             return self.warned(message, next="systemctl restart matrix-turn; or set turn.external_ip in the config")
-        return self.warned(message, next="systemctl restart matrix-turn")
+        return self.warned(message, fix="systemctl restart matrix-turn")
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class Server(Check):
         answer = host.net.request(Request(f"http://{self.domain}/", (LOOPBACK, 80), timeout=1.5))
         if answer.status:
             return self.fine("the web server answers")
-        return self.failed("the web server does not answer", answer.fault, next="systemctl restart nginx")
+        return self.failed("the web server does not answer", answer.fault, fix="systemctl restart nginx")
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from matrix_baremetal import components, config, doctor, preflight, report, sess
 from matrix_baremetal.checks import declared, explanations
 from matrix_baremetal.checks.check import Check, documented
 from matrix_baremetal.checks.together import together
-from matrix_baremetal.commands import doctor_bundle, doctor_changes
+from matrix_baremetal.commands import doctor_bundle, doctor_changes, doctor_fix
 from matrix_baremetal.errors import DIFFERS, ConfigError, Error
 from matrix_baremetal.findings import Finding, counted
 from matrix_baremetal.findings_page import page
@@ -94,6 +94,8 @@ def run(args: Namespace) -> int:
     if args.changes:
         return changed(host, name, checks, now, args)
     findings = doctor.examine(together(checks, host), host)
+    if args.fix:
+        findings = doctor_fix.mended(host, checks, findings, args)
     place = doctor_bundle.write(host, name, findings, now, args) if args.bundle else None
     told(name, findings, time.monotonic() - began, args, place)
     return status(findings)

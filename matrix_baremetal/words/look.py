@@ -15,6 +15,7 @@ DOCTOR_EXAMPLE = """\
   matrix-baremetal doctor dns certificates       only those whose ids begin so
   matrix-baremetal doctor --list                 what is asked, and under which id
   matrix-baremetal doctor --explain dns          what it means, and what to do; without a network
+  matrix-baremetal doctor --fix                  mend what needs no thought, after a look
   matrix-baremetal doctor --bundle               one file for somebody who helps"""
 
 
@@ -36,6 +37,10 @@ def add(commands: Commands) -> None:
     one.add_argument("--bundle", action="store_true", help=help)
     help = "tell only what is other than at the last look with --changes, as each day's timer does"
     one.add_argument("--changes", action="store_true", help=help)
+    one.add_argument(
+        "--fix", action="store_true", help="say which commands would mend what was found, ask, and run them"
+    )
+    words.add_argument("--yes", action="store_true", help="with --fix: do not ask")
     words.add_argument(
         "--wait", metavar="SECONDS", type=seconds, default=0, help="with --changes: wait for another run to end"
     )

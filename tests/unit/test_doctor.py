@@ -223,7 +223,7 @@ def test_the_document_has_every_finding(tmp_path: Path, capsys: Captured) -> Non
     document = json.loads(capsys.readouterr().out)
     assert (document["server_name"], document["seconds"], document["counts"]["fail"]) == ("example.org", 1.234, 1)
     assert [row["id"] for row in document["findings"]] == [finding.id for finding in FINDINGS]
-    assert set(document["findings"][0]) == {"id", "state", "message", "evidence", "next", "seconds"}
+    assert set(document["findings"][0]) == {"id", "state", "message", "evidence", "next", "fix", "seconds"}
 
 
 def test_the_list_says_what_each_is_for_and_asks_nothing(tmp_path: Path, capsys: Captured) -> None:
