@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 from matrix_baremetal import names, yamlfile
 from matrix_baremetal.config_beside import NO_BRIDGES, NO_TURN, TURN, Bridges, Turn
 from matrix_baremetal.config_mail import Mail
-from matrix_baremetal.config_web import AdminUi, WebClient, shared
+from matrix_baremetal.config_web import AdminUi, WebClient, former, shared
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.nodes import FrozenDict
 from matrix_baremetal.settings import permitted, unverified
@@ -196,6 +196,7 @@ class Config:
 
     server_name: Annotated[str, names.server_name]
     hostname: Annotated[str, names.hostname] = ""
+    former_hostnames: tuple[Annotated[str, names.hostname], ...] = ()
     database: Literal["postgres", "sqlite"] = "postgres"
     tls: Tls = Tls()
     acme: Acme = Acme()
@@ -224,6 +225,7 @@ class Config:
             mistakes.append(Mistake(("mail",), message, "remove one of the two"))
         if self.registration == "open" and not self.mail and (missing := unverified(self.synapse.settings)):
             mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
+        mistakes += former(self.former_hostnames, self.hostname, self.server_name)
         mistakes += shared(self.hostname, self.server_name, self.client_hostname, self.admin_hostname)
         if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):
             message = f"synapse.settings has a TURN server of its own ({', '.join(theirs)})"

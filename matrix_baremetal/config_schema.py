@@ -35,6 +35,7 @@ PATTERNS: Mapping[Any, str] = {
 WHAT: Mapping[str, str] = {
     "server_name": "The part after the colon in @alice:example.org. It can never be changed later.",
     "hostname": "Where the homeserver answers. Default: matrix. before the server name.",
+    "former_hostnames": "Names that it had before and answers under still, for who has not learnt the new one.",
     "database": "Where accounts and messages are kept: the local Postgres, or an SQLite file on a small machine.",
     "tls": "Where certificates come from.",
     "tls.mode": "By ACME from a certificate authority, self-signed, or a pair of files of your own.",

@@ -60,6 +60,19 @@ class AdminUi:
         return self.allow or PRIVATE
 
 
+def former(names: tuple[str, ...], homeserver: str, server_name: str) -> list[Mistake]:
+    """Find names of before that are still in use: their vhost is another's."""
+    return [
+        Mistake(("former_hostnames", index), f"{name} is not former: {use}", "remove it from this list")
+        for index, name in enumerate(names)
+        for use in (
+            *(["it is the hostname now"] if name == homeserver else []),
+            *(["it is the server name, which is served anyway"] if name == server_name else []),
+            *(["it is listed twice"] if name in names[:index] else []),
+        )
+    ]
+
+
 def shared(homeserver: str, server_name: str, client: str | None, admin: str | None) -> list[Mistake]:
     """Find programs for browsers on a name where another could do what they can."""
     found, own = list[Mistake](), "give it a name of its own, or remove the line"

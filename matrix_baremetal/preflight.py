@@ -22,8 +22,7 @@ from matrix_baremetal.site import Site
 
 MB = 1024 * 1024
 MADE_BY_US = "# Written by matrix-baremetal"
-# MB. Synapse, Postgres and nginx of a quiet server take 300.
-LITTLE = 1000
+LITTLE = 1000  # MB; Synapse, Postgres and nginx of a quiet server take 300
 # What an install puts there, measured on Debian 12 and 13, times 1.2: bytes, and files.
 SPACE = {"/opt": (450 * MB, 12_000), "/var/lib": (250 * MB, 3_000)}
 
@@ -45,8 +44,9 @@ def check_machine(host: Host) -> None:
     refuse([*machine(host)])
 
 
-def remarks(site: Site) -> Iterator[str]:
-    """What stops nothing and should be known before: what a small machine can't do."""
+def remarks(site: Site, host: Host) -> Iterator[str]:
+    """What stops nothing and should be known before: what a small machine can't do, and who is left behind."""
+    yield from standing.remarks(site, host)
     memory = site.facts.memory // MB
     if memory < LITTLE:
         yield (

@@ -27,14 +27,29 @@ def moving(host: Host) -> Iterator[Obstacle]:
 
 def renamed(site: Site, host: Host) -> Iterator[Obstacle]:
     """Where `hostname` is another than before, it leads here: all are sent there, and the old name goes."""
-    written = host.text("/etc/matrix-synapse/homeserver.yaml") or ""
-    before = re.search(r"^public_baseurl: https://([^/\s]+)/", written, re.MULTILINE)
-    name = site.config.hostname
-    if before is None or before[1] == name or site.config.tls.mode != "acme":
+    before, name = left(site, host), site.config.hostname
+    if before is None or site.config.tls.mode != "acme":
         return
     if astray := misdirected(name, host.net.addresses(name), site.facts.addresses):
         yield Obstacle(
-            f"everybody would be sent from {before[1]} to {name}, and {astray}",
+            f"everybody would be sent from {before} to {name}, and {astray}",
             "make its DNS records first: matrix-baremetal show dns",
             passes=True,
+        )
+
+
+def left(site: Site, host: Host) -> str | None:
+    """The hostname that it has had until now, where the config has another."""
+    written = host.text("/etc/matrix-synapse/homeserver.yaml") or ""
+    before = re.search(r"^public_baseurl: https://([^/\s]+)/", written, re.MULTILINE)
+    return before[1] if before and before[1] != site.config.hostname else None
+
+
+def remarks(site: Site, host: Host) -> Iterator[str]:
+    """What a change takes from others, and could leave them for a while."""
+    before = left(site, host)
+    if before and before not in (*site.config.former_hostnames, site.config.server_name):
+        yield (
+            f"{before} will answer nobody any more, and clients and other servers that know it find nothing there; "
+            f"to have it served for a while longer, say in the config: former_hostnames: [{before}]"
         )

@@ -35,7 +35,7 @@ def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:
         ended(now)
         return []
     preflight.check(now.site, now.needs, now.host, now.manifest)
-    for remark in preflight.remarks(now.site):
+    for remark in preflight.remarks(now.site, now.host):
         log.warn(remark)
     now.manifest.server_name = now.site.config.server_name
     changes = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 
-from matrix_baremetal import preflight, report, session
+from matrix_baremetal import log, preflight, report, session
 from matrix_baremetal.converge import plan
 from matrix_baremetal.errors import DIFFERS
 
@@ -15,4 +15,6 @@ def run(args: Namespace) -> int:
     changes = list(plan(now.resources, now.host, now.manifest))
     obstacles = preflight.obstacles(now.site, now.needs, now.host, now.manifest) if changes else []
     report.plan(now.site, changes, obstacles, json=args.json, verbose=args.verbose)
+    for remark in preflight.remarks(now.site, now.host) if changes else ():
+        log.warn(remark)
     return DIFFERS if changes else 0

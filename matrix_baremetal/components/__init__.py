@@ -12,6 +12,7 @@ from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
 from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.doctor import Doctor
+from matrix_baremetal.components.former_hostnames import FormerHostnames
 from matrix_baremetal.components.mail import Mail
 from matrix_baremetal.components.metrics import Metrics
 from matrix_baremetal.components.nginx import Nginx
@@ -35,6 +36,7 @@ ALL: tuple[type[Component], ...] = (
     Registration,
     Mail,
     Synapse,
+    FormerHostnames,
     Delegation,
     Welcome,
     WebClient,

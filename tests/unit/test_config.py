@@ -122,6 +122,12 @@ def test_a_directory_has_an_address(directory: str, url: str) -> None:
         ("server_name: 1.10", ":1:14: server_name: "),
         ("server_nam: a.b", ':1:1: unknown key "server_nam" (did you mean server_name?)'),
         ("server_name: a.b\nhostname: a.b:443", ':2:11: hostname: a host name has no port; write "a.b"'),
+        (
+            "server_name: a.b\nhostname: c.b\nformer_hostnames: [d.b, c.b]",
+            ":3:25: former_hostnames[1]: c.b is not former",
+        ),
+        ("server_name: a.b\nformer_hostnames: [a.b]", "it is the server name, which is served anyway"),
+        ("server_name: a.b\nformer_hostnames: [d.b, d.b]", "it is listed twice"),
         ("server_name: a.b\nhostname: ''", ":2:11: hostname: a host name can't be empty"),
         ("server_name: a.b\nemail: a@b.de", ':2:1: unknown key "email" (did you mean acme.email?)'),
         ("server_name: a.b\nacme: {directory: letsencript}", "(did you mean letsencrypt?)"),

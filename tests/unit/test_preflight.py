@@ -297,7 +297,7 @@ def test_in_a_folder_only_the_server_name_matters(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(("memory", "says"), [(512 * MB, "this machine has 512 MB of memory"), (2048 * MB, "")])
-def test_what_a_small_machine_can_not_do_is_remarked(memory: int, says: str) -> None:
-    found = " ".join(preflight.remarks(a_site(memory=memory)))
+def test_what_a_small_machine_can_not_do_is_remarked(tmp_path: Path, memory: int, says: str) -> None:
+    found = " ".join(preflight.remarks(a_site(memory=memory), FakeHost(Machine(tmp_path))))
     assert found.startswith(says)
     assert bool(found) == bool(says)

@@ -41,6 +41,26 @@ def test_nobody_is_sent_to_a_name_that_does_not_lead_here(machine: Machine) -> N
     assert found(machine, f"{OTHER}tls: {{mode: self-signed}}\n") == []
 
 
+def test_who_knows_the_old_name_is_thought_of(machine: Machine) -> None:
+    def remarks(text: str) -> list[str]:
+        now = a_session(machine, text)
+        return list(standing.remarks(now.site, now.host))
+
+    assert remarks(MINIMAL) == []
+    [remark] = remarks(OTHER)
+    assert "matrix.example.org will answer nobody any more" in remark
+    assert "former_hostnames: [matrix.example.org]" in remark
+    assert remarks(f"{OTHER}former_hostnames: [matrix.example.org]\n") == []
+
+
+def test_a_former_hostname_keeps_its_certificate_and_its_vhost(machine: Machine) -> None:
+    now = a_session(machine, f"{OTHER}former_hostnames: [matrix.example.org]\n")
+    changes = list(plan(now.resources, now.host, now.manifest))
+    assert not [change.title for change in changes if "matrix.example.org" in change.title]
+    assert not [change.title for change in changes if change.action == "remove"]
+    assert [change.action for change in changes if change.title == "certificate for talk.example.org"] == ["create"]
+
+
 def test_another_hostname_changes_all_that_others_go_by(machine: Machine) -> None:
     now = a_session(machine, OTHER)
     changes = {change.title: change for change in plan(now.resources, now.host, now.manifest)}
