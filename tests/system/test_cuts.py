@@ -20,6 +20,7 @@ from tests.system.site import WHEELS, Site
 from tests.system.test_crash import COMMAND as INSTALL
 from tests.system.test_crash import Moment, sane, strike
 from tests.system.test_database import wait_until_ready
+from tests.system.test_upgrade import NEW, OLD, UPGRADE
 
 pytestmark = pytest.mark.lab
 CUTS = int(os.environ.get("MATRIX_BAREMETAL_CUTS", "30"))
@@ -110,6 +111,26 @@ def cut_in_restores(site: Site, talk: Talk, cuts: Cuts, times: int) -> None:
         site.guest.run(DROP)
 
 
+def cut_in_upgrades(site: Site, talk: Talk, cuts: Cuts, times: int) -> None:
+    """While people talk: the old homeserver or the new one, whole, within a minute of the next command."""
+    site.mb("upgrade", "--to", OLD, "--force", "--no-backup", "--wheelhouse", WHEELS)
+    seconds = took(site, UPGRADE)
+    for number in range(times):
+        site.mb("upgrade", "--to", OLD, "--force", "--no-backup", "--wheelhouse", WHEELS)
+        site.wait_until_it_answers()
+        with talk.going_on():
+            cuts.cut(site, UPGRADE, seconds)
+            come_back(site)
+            began = time.monotonic()
+            site.mb(*(("apply", "--wheelhouse", WHEELS) if number % 2 else UPGRADE[1:]))
+            site.wait_until_it_answers(60 - min(50, time.monotonic() - began))
+            time.sleep(0.3)
+        assert site.status()["versions"]["synapse"] in (OLD, NEW)
+        invariants.nothing_to_do(site)
+        invariants.hold(site, talk)
+        site.guest.run(f"rm -f {BACKUPS}/*.zst")
+
+
 def come_back(site: Site) -> None:
     """After a boot, and where only a command of ours was killed: the homeserver runs without anybody's help."""
     wait_until_ready(site)
@@ -141,6 +162,13 @@ def test_cuts_in_an_install(fresh: Site, number: int) -> None:
 def test_cuts_in_backups(site: Site) -> None:
     cuts = Cuts("backups")
     cut_in_backups(site, inhabited(site), cuts, CUTS)
+    assert cuts.struck > CUTS // 2
+
+
+@pytest.mark.long
+def test_cuts_in_upgrades(site: Site) -> None:
+    cuts = Cuts("upgrades")
+    cut_in_upgrades(site, inhabited(site), cuts, CUTS)
     assert cuts.struck > CUTS // 2
 
 

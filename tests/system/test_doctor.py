@@ -115,7 +115,7 @@ def test_what_is_broken_is_named_and_what_is_mended_is_not(site: Site) -> None:
 
     guest.run(f"systemctl stop {site.cluster}")
     assert faults(site) == {f"units.{postgres}"}
-    said = site.mb("doctor", "--fix", status=1).stderr
+    said = site.mb("doctor", "--fix", status=2).stderr
     assert "--yes" in said, said
     fixed(site, "matrix-baremetal apply", f"units.{postgres}")
     guest.run("kill -STOP $(head -1 /var/lib/postgresql/*/main/postmaster.pid)")
