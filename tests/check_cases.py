@@ -64,6 +64,14 @@ CASES = (
         "warn",
     ),
     Case(
+        f"certificates.rehearsal.{HOST}",
+        lambda m: m.put(
+            "/var/lib/matrix-baremetal/rehearsals.json", f'{{"{HOST}": {{"when": 9e9, "why": "port 80 is closed"}}}}'
+        ),
+        "would fail",
+        "warn",
+    ),
+    Case(
         f"certificates.renewable.{HOST}",
         lambda m: m.put(f"/etc/letsencrypt/renewal/matrix-baremetal-{HOST}.conf", ""),
         "its note of how is empty",
@@ -224,9 +232,15 @@ CASES = (
     Case(f"web.program.{CHAT}", web(f"https://{CHAT}/config.json", body=b"{}"), "is not as it should be"),
     Case(f"web.headers.{HOST}", web(f"https://{HOST}/", headers={}), "lacks security headers", "warn"),
     Case(f"web.http2.{HOST}", web(f"https://{HOST}/", protocol="http/1.1"), "speaks no HTTP/2", "warn"),
-    Case("web.upload", web(f"https://{HOST}/_matrix/media/v3/upload", status=413), "below the limit are refused"),
-    Case("web.upload", web(f"https://{HOST}/_matrix/media/v3/upload", status=100), "beyond the limit", "warn"),
-    Case("web.uri", web(f"https://{HOST}/_matrix/client/v3/directory*", body=b"M_UNRECOGNIZED"), "unchanged"),
+    Case(
+        f"web.upload.{HOST}",
+        web(f"https://{HOST}/_matrix/media/v3/upload", status=413),
+        "below the limit are refused",
+    ),
+    Case(
+        f"web.upload.{HOST}", web(f"https://{HOST}/_matrix/media/v3/upload", status=100), "beyond the limit", "warn"
+    ),
+    Case(f"web.uri.{HOST}", web(f"https://{HOST}/_matrix/client/v3/directory*", body=b"M_UNRECOGNIZED"), "unchanged"),
     Case(f"exposure.admin.{HOST}", web(f"https://{HOST}/_synapse/admin*", status=200), "answer others"),
     Case(
         f"exposure.around.{HOST}",

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from matrix_baremetal import rehearsal
 from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, shown
 from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.host import Host
@@ -21,6 +22,8 @@ from matrix_baremetal.resources.x509 import look, public_key
 # than a fifth has been missed, and a week is left of ninety days at the last.
 WARN, FAIL = 0.2, 7 / 90
 DAY = 86400
+# Three weeks, as the timer comes once in each and waits for a machine that was off.
+STALE = 21 * DAY
 # Where a certificate comes from says how bad it is that it does not hold.
 Source = Literal["acme", "files", "self-signed"]
 SEVERITY: dict[Source, State] = {"acme": "fail", "files": "warn", "self-signed": "info"}
@@ -200,6 +203,39 @@ class Renewable(Check):
         state = "empty" if place.exists() else "not there"
         message = f"certbot would not renew the certificate of {self.domain}: its note of how is {state}"
         return self.failed(message, next=f"certbot delete --cert-name {lineage(self.domain)}; matrix-baremetal apply")
+
+
+@dataclass(frozen=True)
+class Rehearsed(Check):
+    """How the last rehearsal of a renewal went."""
+
+    form = "certificates.rehearsal.{0.domain}"
+    asks = "a renewal of a certificate would go well: it is rehearsed each week"
+
+    domain: str
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        return (f"certificates.{self.domain}",)
+
+    def look(self, host: Host) -> Finding:
+        path = f"{LIVE}/{lineage(self.domain)}/fullchain.pem"
+        held = look(host, path) if host.path(path).exists() else None
+        if held is None:
+            return self.skipped(f"{self.domain} has no certificate by ACME here, so that there is none to renew")
+        seen = rehearsal.read(host).get(self.domain)
+        # An order is as good as a rehearsal.
+        ordered = held.begin
+        last = max(seen.when, ordered) if seen else ordered
+        when, of = time.strftime("%Y-%m-%d", time.localtime(last)), f"the certificate of {self.domain}"
+        if seen and seen.why and seen.when > ordered:
+            message = f"a renewal of {of} would fail, as a rehearsal did on {when}"
+            return self.warned(message, seen.why, next="matrix-baremetal certificates rehearse")
+        if time.time() - last > STALE:
+            message = f"no renewal of {of} has been rehearsed since {when}"
+            return self.warned(message, next="systemctl status matrix-baremetal-rehearsal.timer")
+        how = "went well in a rehearsal" if seen and seen.when > ordered else "is rehearsed each week; it was ordered"
+        return self.fine(f"a renewal of {of} {how} on {when}")
 
 
 @dataclass(frozen=True)

@@ -163,7 +163,7 @@ class Http2(Web):
 class Upload(Web):
     """The largest upload: taken, and one byte more refused. Only its length is announced, and nothing sent."""
 
-    form = "web.upload"
+    form = "web.upload.{0.name}"
     asks = "uploads are taken up to the limit and not beyond"
 
     size: int = 0
@@ -185,7 +185,7 @@ class Upload(Web):
 class Unchanged(Web):
     """A URI reaches the homeserver as it was sent: one that is decoded and encoded anew breaks signatures."""
 
-    form = "web.uri"
+    form = "web.uri.{0.name}"
     asks = "a URI with %2F reaches the homeserver unchanged"
 
     server_name: str = ""

@@ -1,4 +1,4 @@
-"""certificates deploy, certificates retry: what certbot's hook and our timer run; a person needs neither."""
+"""certificates deploy, retry, rehearse: what certbot's hook and our timers run; a person needs the last at most."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from matrix_baremetal import report, session
+from matrix_baremetal import log, rehearsal, report, session
 from matrix_baremetal.components import nginx, turn
 from matrix_baremetal.components.component import TLS
 from matrix_baremetal.converge import converge
+from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.manifest import Manifest
@@ -26,11 +27,25 @@ def run(args: Namespace) -> int:
     host = Host(Path(args.root))
     # Renewals come at any hour, and an apply may be under way: wait for it, as nobody would run the hook again.
     with locked(host, f"certificates {args.action}", wait=900):
+        if args.action == "rehearse":
+            return rehearsed(args)
         resources = due(args) if args.action == "retry" else ()
         with report.progress(json=False, quiet=args.quiet) as progress:
             for change in converge((*resources, *readers(host)), host, Manifest.read(host), whole=False):
                 progress.tell(change)
     return 0
+
+
+def rehearsed(args: Namespace) -> int:
+    """Rehearse each renewal, and tell how it went; 3 where one would fail."""
+    now = session.begin(args.root, args.config)
+    found = rehearsal.rehearse(now.host, (each for each in now.resources if isinstance(each, Certificate)))
+    for domain, seen in found.items():
+        if seen.why:
+            log.warn(f"the certificate of {domain} would not be renewed: {seen.why}")
+        elif not args.quiet:
+            print(f"a renewal of the certificate of {domain} would go well")
+    return DIFFERS if any(seen.why for seen in found.values()) else 0
 
 
 def due(args: Namespace) -> Sequence[Resource]:

@@ -22,6 +22,7 @@ from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
 
 TIMER = "matrix-baremetal-certificates.timer"
+REHEARSAL = "matrix-baremetal-rehearsal.timer"
 
 
 class Certificates(Component):
@@ -41,6 +42,7 @@ class Certificates(Component):
             yield Service(TIMER, reads=service_reads(TIMER))
         if mode == "acme":
             yield Service("certbot.timer")
+            yield Service(REHEARSAL, reads=service_reads(REHEARSAL))
 
     def data(self, needs: Needs) -> Data:
         """The same certificates serve on another machine, before the DNS leads there, and are renewed there."""
@@ -80,6 +82,7 @@ class Certificates(Component):
             yield checks.Key(domain, place)
             if source == "acme" and needs.elsewhere(domain) is None:
                 yield checks.Renewable(domain)
+                yield checks.Rehearsed(domain)
         if source == "acme":
             yield from (checks.Renewal(), checks.Hook(), checks.Account(acme.url))
             # Let's Encrypt's identity in CAA records (letsencrypt.org/docs/caa); that of others is not known here.

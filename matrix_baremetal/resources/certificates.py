@@ -150,24 +150,20 @@ class Certificate(Resource):
     def _certbot(self, host: Host, *words: str) -> Refusal | None:
         """Let certbot order, and say why it could not."""
         account = ("--email", self.email, "--no-eff-email") if self.email else ("--register-unsafely-without-email",)
-        # Debian's certbot goes on in the same file (max-log-backups = 0): what was there is not about this order.
-        before = len(host.read(LOG) or b"")
-        try:
-            result = host.run(
-                *("certbot", "certonly", "--non-interactive", "--agree-tos", *account, *self._challenge()),
-                *("--cert-name", self.lineage, "--domain", self.domain, *words),
-                # We look at what reads it ourselves, at first issuance too; the hook is for renewals.
-                *("--keep-until-expiring", "--no-directory-hooks"),
-                ok=range(256),
-                timeout=600 + self.dns_propagation,
-            )
-        except TimedOut:
-            return Refusal("the certificate authority took longer than ten minutes")
-        if result.status == 0:
-            return None
-        log = host.read(LOG) or b""
-        log = log[before:] if len(log) >= before else log
-        return refusal(result.out + result.err, log.decode("utf-8", "replace"), dns=bool(self.dns_plugin))
+        return certbot(
+            host,
+            *("certonly", "--agree-tos", *account, *self._challenge()),
+            *("--cert-name", self.lineage, "--domain", self.domain, *words),
+            # We look at what reads it ourselves, at first issuance too; the hook is for renewals.
+            *("--keep-until-expiring", "--no-directory-hooks"),
+            wait=self.dns_propagation,
+            dns=bool(self.dns_plugin),
+        )
+
+    def rehearse(self, host: Host) -> Refusal | None:
+        """Let certbot renew it, the way it will, but keep nothing; say why it could not."""
+        words = ("--cert-name", self.lineage, "--dry-run", "--no-random-sleep-on-renew", "--no-directory-hooks")
+        return certbot(host, "renew", *words, wait=self.dns_propagation, dns=bool(self.dns_plugin))
 
     def _challenge(self) -> tuple[str, ...]:
         """certbot's options for the way in which a name is proved; it keeps them for renewals."""
@@ -203,6 +199,21 @@ class Certificate(Resource):
     def due(self, host: Host) -> bool:
         """Whether the timer should look at it now: its wait is over, or an answer from elsewhere is a day old."""
         return pending.due(host, self.domain) or elsewhere.old(host, self.domain)
+
+
+def certbot(host: Host, *words: str, wait: int, dns: bool) -> Refusal | None:
+    """Run certbot, and say why it failed; `wait` are the seconds that it waits for the DNS."""
+    # Debian's certbot goes on in the same file (max-log-backups = 0): what was there is not about this order.
+    before = len(host.read(LOG) or b"")
+    try:
+        result = host.run("certbot", *words, "--non-interactive", ok=range(256), timeout=600 + wait)
+    except TimedOut:
+        return Refusal("the certificate authority took longer than ten minutes")
+    if result.status == 0:
+        return None
+    log = host.read(LOG) or b""
+    log = log[before:] if len(log) >= before else log
+    return refusal(result.out + result.err, log.decode("utf-8", "replace"), dns=dns)
 
 
 LIVE = "/etc/letsencrypt/live"

@@ -33,7 +33,7 @@ def add(commands: Commands) -> None:
     words.add_argument("directory", metavar="DIR")
     internal = commands.add_parser("certificates")
     common(internal, suppress=True)
-    internal.add_argument("action", choices=("deploy", "retry"))
+    internal.add_argument("action", choices=("deploy", "retry", "rehearse"))
 
 
 def questions(words: argparse.ArgumentParser) -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from matrix_baremetal import facts
+from matrix_baremetal import components, facts
 from matrix_baremetal.commands.render import write
 from tests.fakes import FakeHost
 from tests.golden.cases import NAMES, Case
@@ -29,6 +30,13 @@ def test_the_files_of_a_case_are_as_they_were(name: str, tmp_path: Path) -> None
     assert sorted(made) == sorted(kept), HOW
     for path, content in made.items():
         assert content.decode() == kept[path].decode(), f"{name}: {path} is another; {HOW}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_each_check_of_a_case_has_an_id_of_its_own(name: str) -> None:
+    case = Case(name)
+    ids = Counter(check.id for check in components.checks(case.site(case.facts)))
+    assert [id for id, count in ids.items() if count > 1] == []
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -20,6 +20,7 @@ from tests.system.site import Site
 pytestmark = pytest.mark.lab
 RENEW = "certbot renew --force-renewal --no-random-sleep-on-renew"
 RETRY = "matrix-baremetal-certificates"
+REHEARSAL = "matrix-baremetal-rehearsal"
 LETS_ENCRYPT = "acme-v02.api.letsencrypt.org"
 STAGING = "acme-staging-v02.api.letsencrypt.org"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
@@ -71,8 +72,22 @@ def test_a_renewal_that_fails_leaves_what_is_served(site: Site) -> None:
     assert site.serial(site.hostname) == before
     assert site.answers()
     invariants.hold(site)
+    would_fail(site)
     site.guest.run(f"sed -i '/{LETS_ENCRYPT}/d' /etc/hosts && {RENEW}")
     assert site.serial(site.hostname) != before
+
+
+def would_fail(site: Site) -> None:
+    """A rehearsal by the timer's unit says so while there is time, and again once it is mended; nothing changes."""
+    before, check = site.serial(site.hostname), f"certificates.rehearsal.{site.hostname}"
+    site.guest.run(f"echo {NOBODY} {STAGING} >> /etc/hosts")
+    site.guest.run(["systemctl", "start", REHEARSAL])
+    said = " ".join(site.mb("doctor", check).stdout.split())
+    assert "would fail, as a rehearsal did" in said and "cannot be reached" in said, said
+    site.guest.run(f"sed -i '/{STAGING}/d' /etc/hosts")
+    site.guest.run(["systemctl", "start", REHEARSAL])
+    assert "went well in a rehearsal" in site.mb("doctor", "-v", check).stdout
+    assert site.serial(site.hostname) == before
 
 
 @pytest.mark.sampled(12)

@@ -132,7 +132,7 @@ def test_what_is_broken_is_named_and_what_is_mended_is_not(site: Site) -> None:
     guest.run("systemctl reload nginx; sleep 1")
     assert faults(site) - {f"exposure.around.{host}", "current.nginx"} == {
         "drift",
-        "web.upload",
+        f"web.upload.{host}",
         f"exposure.admin.{host}",
     }
     site.mb("apply")

@@ -25,6 +25,8 @@ UNITS = (
     "matrix-metrics-postgres.service",
     "matrix-baremetal-certificates.service",
     "matrix-baremetal-certificates.timer",
+    "matrix-baremetal-rehearsal.service",
+    "matrix-baremetal-rehearsal.timer",
     "matrix-baremetal-firstboot.service",
     "matrix-baremetal-backup.service",
     "matrix-baremetal-backup.timer",
@@ -143,6 +145,7 @@ class TestInstalled:
     def test_nothing_of_ours_starts(self, installed: Guest) -> None:
         off = dict.fromkeys(UNITS, ("disabled", "inactive"))
         off["matrix-baremetal-certificates.service"] = ("static", "inactive")
+        off["matrix-baremetal-rehearsal.service"] = ("static", "inactive")
         off["matrix-baremetal-backup.service"] = ("static", "inactive")
         off["matrix-baremetal-doctor.service"] = ("static", "inactive")
         assert states(installed) == off
@@ -173,6 +176,7 @@ class TestInstalled:
         assert exposure(installed, "matrix-synapse.service") <= 1.2
         assert exposure(installed, "matrix-turn.service") <= 1.2
         assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.0
+        assert exposure(installed, "matrix-baremetal-rehearsal.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-backup.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-doctor.service") <= 2.5
 

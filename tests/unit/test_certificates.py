@@ -198,7 +198,8 @@ def test_certbot_is_told_all_it_would_ask(machine: Machine) -> None:
     [started] = [s for s in machine.started if s.argv[0] == "certbot"]
     line = " ".join(started.argv)
     for words in (
-        "certonly --non-interactive --agree-tos",
+        "certonly --agree-tos",
+        "--non-interactive",
         "--email a@example.org",
         "--server https://ca.example/directory",
         "--webroot --webroot-path /srv/acme",

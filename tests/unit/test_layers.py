@@ -45,7 +45,7 @@ LAYERS = (
     ("components",),
     ("checks",),
     ("templates", "site", "needs", "facts", "data", "turn_start"),
-    ("converge", "manifest", "release"),
+    ("converge", "manifest", "release", "rehearsal"),
     ("resources",),
     ("lock", "patience", "encryption", "backup_log", "growth", "watch"),
     ("host",),
