@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+import threading
 import time
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from matrix_baremetal.shell import PIECE
@@ -37,12 +40,32 @@ class Transfer:
             into.write(data)
             self.add(len(data))
 
-    def end(self) -> None:
-        """It is done."""
-        if self.quiet:
-            return
-        clear = "\r\x1b[K" if self.drawn else ""
-        print(f"{clear}  ✓ {self._seconds():5.1f} s  {self.title}{self._amount()}", flush=True)
+    def end(self) -> float:
+        """It is done; after how many seconds."""
+        spent = self._seconds()
+        if not self.quiet:
+            clear = "\r\x1b[K" if self.drawn else ""
+            print(f"{clear}  ✓ {spent:5.1f} s  {self.title}{self._amount()}", flush=True)
+        return spent
+
+    @contextlib.contextmanager
+    def ticking(self) -> Iterator[None]:
+        """While one program is at work that tells nothing: what is drawn goes on with the time."""
+        over = threading.Event()
+
+        def tick() -> None:
+            while not over.wait(0.5):
+                self._draw()
+
+        thread = threading.Thread(target=tick, daemon=True)
+        if self.drawn:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            if self.drawn:
+                thread.join()
 
     def say(self, line: str) -> None:
         """A line of its own, above what is drawn."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from matrix_baremetal.checks import database
-from matrix_baremetal.checks.growth import STATE, TABLES
+from matrix_baremetal.checks.growth import BLOAT, STATE, TABLES
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources.postgres import COUNT_CONNECTIONS
 from matrix_baremetal.resources.postgres_store import SIZE
@@ -52,6 +52,7 @@ CASES = (
     Case("memory.pressure.matrix-synapse", lambda m: waited(m, "matrix-synapse.service", 9), "for 9 %", "warn"),
     Case("disk.forecast.system", grown("/", 5 << 30, database=4 << 30), "is full in 20 days", "warn"),
     Case("database.tables.matrix-synapse", says(TABLES, STATE, str(9 << 30)), "states of rooms", "info"),
+    Case("database.bloat.matrix-synapse", says(BLOAT, STATE, str(9 << 30), str(4 << 30)), "about 4096 of", "info"),
     Case("synapse.advisory", linked("1.150.0"), "1.150.0 is installed, and all before"),
     Case("synapse.advisory", lost("/opt/matrix-baremetal/synapse/current"), "there is no"),
     Case("synapse.program", lost("/usr/bin/python3.11"), "made for Python 3.11, which this machine no longer has"),

@@ -18,6 +18,7 @@ from matrix_baremetal.resources import (
     postgres,
     postgres_copy,
     postgres_store,
+    postgres_upkeep,
     schema,
     store,
     tally,
@@ -50,6 +51,7 @@ SOUND = {
     database.SETTINGS: [],
     database.UPDATES: [],
     database.DESTINATIONS: [["3", "0"]],
+    growth.BLOAT: [["event_json", str(40 << 20), str(4 << 20)]],
     growth.TABLES: [["event_json", str(40 << 20)], ["state_groups_state", str(30 << 20)]],
     store.NUMBERS: [["2", "5"]],
     quoted(tally.COUNT): [["2", "5", "3", "0", str(9 << 20), str(4 << 20)]],
@@ -69,6 +71,8 @@ class FakePostgres:
     what even the superuser is told.
     `about` holds what else the admin API knows of an account; `access` our own tokens, each with its user and its
     end; `passing` those users, `forgotten` the tokens that are logged out.
+    `parts` are tables and indexes as they are measured (kind, table, bytes, empty ones, dead rows, rows), `half` the
+    indexes that a kill left half made, `tended` each statement that was run on one.
     `says` are the answers to what doctor asks, where they are not those of a sound server.
     """
 
@@ -92,6 +96,9 @@ class FakePostgres:
     passing: set[str] = field(default_factory=set, compare=False)
     forgotten: set[str] = field(default_factory=set, compare=False)
     says: dict[str, list[list[str]]] = field(default_factory=dict)
+    parts: dict[str, tuple[str, str, int, int, int, int]] = field(default_factory=dict)
+    half: list[str] = field(default_factory=list)
+    tended: list[tuple[str, str]] = field(default_factory=list)
 
     def psql(self, words: tuple[str, ...], sql: str) -> Result:
         """psql(1), started as the superuser, or as a role by the system user of its name."""
@@ -112,6 +119,8 @@ class FakePostgres:
     def _rows(self, sql: str, values: dict[str, str], database: str) -> list[list[str]]:
         name = values.get("name", "")
         base = self.bases.get(name)
+        if sql == postgres_upkeep.LEFTOVERS:
+            return [["public", index, index.partition("_cc")[0], "8192"] for index in self.half]
         if sql in self.says or sql in SOUND:
             return self.says.get(sql) or SOUND[sql]
         if sql == schema.COMPAT:
@@ -163,6 +172,10 @@ class FakePostgres:
 
     def _change(self, sql: str, values: dict[str, str], database: str) -> list[list[str]]:
         name = values.get("name", database)
+        if sql == postgres_upkeep.MEASURE:
+            return [[kind, "public", each, *map(str, row), "0"] for each, (kind, *row) in self.parts.items()]
+        if sql in postgres_upkeep.STATEMENTS.values():
+            return self._tend(sql, name)
         if sql == postgres.MAKE_ROLE:
             assert name not in self.roles
             self.roles[name] = values["comment"]
@@ -209,4 +222,21 @@ class FakePostgres:
         else:
             assert sql == postgres.MARK_DATABASE, f"the fake Postgres knows no {sql}"
             self.bases[name].comment = values["comment"]
+        return []
+
+    def _tend(self, sql: str, name: str) -> list[list[str]]:
+        verb = next(verb for verb, text in postgres_upkeep.STATEMENTS.items() if text == sql)
+        self.tended.append((verb, name))
+        if verb == "remove":
+            self.half.remove(name)
+            return []
+        kind, table, size, empty, _, rows = self.parts[name]
+        if verb == "vacuum":
+            self.parts[name] = (kind, table, size, empty, 0, rows)
+        elif verb == "reindex":
+            self.parts[name] = (kind, table, size - empty, 0, 0, rows)
+        else:
+            for each, (kind, of, size, empty, _, rows) in self.parts.items():
+                if of == table:
+                    self.parts[each] = (kind, of, size - empty, 0, 0, rows)
         return []

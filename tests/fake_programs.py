@@ -82,7 +82,7 @@ class Programs(FakeCertificates):
             self.failures[name] -= 1
             return Result(1, "", self.says[name])
         if name == "setpriv":
-            return self._setpriv(argv, input or "")
+            return self._setpriv(tuple(word for word in argv if "--pdeathsig" not in word), input or "")
         programs: dict[str, Callable[[tuple[str, ...]], Result]] = {
             "systemctl": self._systemctl,
             "systemd-sysusers": self._systemd_sysusers,

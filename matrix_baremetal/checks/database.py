@@ -196,7 +196,8 @@ class Size(Asks):
         seen = f"the database takes {size // MB} MB, and {free // MB} MB are free for it"
         if free < size:
             return self.warned(
-                f"{seen}: a dump or a full vacuum would not fit", next="make room, or use a larger disk"
+                f"{seen}: a dump or a full vacuum would not fit",
+                next="make room: matrix-baremetal database maintain --check; or use a larger disk",
             )
         return self.fine(seen)
 

@@ -62,6 +62,7 @@ class Postgres(Component):
             yield database.Writable(port, name)
             yield database.Size(port, name, path)
             yield growth.Tables(port, name)
+            yield growth.Bloat(port, name)
 
 
 # Debian's unit leaves a cluster down that was killed, as a restart would undo a stop behind systemd's back

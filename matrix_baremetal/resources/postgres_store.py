@@ -26,7 +26,9 @@ from matrix_baremetal.resources.postgres import (
     query,
 )
 from matrix_baremetal.resources.postgres_copy import DROP, PostgresCopy
+from matrix_baremetal.resources.postgres_upkeep import PostgresUpkeep
 from matrix_baremetal.resources.store import Copy, Rows, Store
+from matrix_baremetal.resources.upkeep import Upkeep
 from matrix_baremetal.shell import Result
 
 
@@ -82,6 +84,10 @@ class PostgresStore(Store):
     @property
     def copy(self) -> Copy:
         return PostgresCopy(self.database, self.cluster.port)
+
+    @property
+    def upkeep(self) -> Upkeep:
+        return PostgresUpkeep(self.database, self.cluster.port)
 
     def obstacles(self, host: Host, *, processes: int, least: int) -> Iterator[Obstacle]:
         cluster, port, name = self.cluster, self.cluster.port, self.database

@@ -11,7 +11,9 @@ from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.sqlite_copy import SqliteCopy
+from matrix_baremetal.resources.sqlite_upkeep import SqliteUpkeep
 from matrix_baremetal.resources.store import Copy, Rows, Store
+from matrix_baremetal.resources.upkeep import Upkeep
 from matrix_baremetal.shell import Result
 
 
@@ -76,6 +78,10 @@ class SqliteStore(Store):
     @property
     def copy(self) -> Copy:
         return SqliteCopy(self.path, self.user)
+
+    @property
+    def upkeep(self) -> Upkeep:
+        return SqliteUpkeep(self.path, self.user, self, ASK)
 
     def obstacles(self, host: Host, *, processes: int, least: int) -> Iterator[Obstacle]:
         # The directory is ours alone, and made by us.

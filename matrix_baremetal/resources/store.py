@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources.upkeep import Upkeep
 
 Rows = list[list[str]]
 
@@ -73,6 +74,11 @@ class Store(ABC):
     @abstractmethod
     def copy(self) -> Copy:
         """Its rows as a backup holds them."""
+
+    @property
+    @abstractmethod
+    def upkeep(self) -> Upkeep:
+        """What of it is empty, and how it becomes smaller."""
 
     def used(self, host: Host) -> bool:
         """Whether there is what somebody would miss: Synapse has been at work in it."""

@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from matrix_baremetal import __version__
-from matrix_baremetal.words import backup, bridge, image, install, look, migrate, secrets, token, upgrade, user
+from matrix_baremetal.words import (
+    backup,
+    bridge,
+    database,
+    image,
+    install,
+    look,
+    migrate,
+    secrets,
+    token,
+    upgrade,
+    user,
+)
 from matrix_baremetal.words.common import Words, common
 
 EXAMPLES = """\
@@ -32,6 +44,6 @@ def parser() -> Words:
     top.add_argument("--version", action="version", version=f"matrix-baremetal {__version__}")
     common(top, suppress=False)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Words)
-    for part in (install, look, user, token, bridge, secrets, image, backup, migrate, upgrade):
+    for part in (install, look, user, token, bridge, secrets, image, backup, database, migrate, upgrade):
         part.add(commands)
     return top

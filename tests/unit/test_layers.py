@@ -26,7 +26,7 @@ LAYERS = (
     ("migrate",),
     ("upgrade",),
     ("rows_back",),
-    ("restore", "uninstall", "postgres_major", "postgres_data"),
+    ("restore", "uninstall", "postgres_major", "postgres_data", "maintain"),
     ("backup",),
     (
         "report",

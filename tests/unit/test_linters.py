@@ -128,6 +128,7 @@ INHERITED |= {"digest", "wanted", "needs", "resources", "reads", "undoable", "er
 INHERITED |= {"settings", "rows", "tables", "clear", "size", "version", "obstacles", "trouble", "copy", "purge"}
 INHERITED |= {"dump", "needed", "begin", "finish", "ready", "take", "taken", "forget", "kept", "counted", "data"}
 INHERITED |= {"scratch", "numbers", "discard"}
+INHERITED |= {"upkeep", "place", "measure", "leftovers", "vacuums", "reindexes", "rewrites", "carry_out"}
 # Those of io.RawIOBase.
 INHERITED |= {"readable", "readinto"}
 
