@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from matrix_baremetal import names, yamlfile
+from matrix_baremetal.config_alerts import NO_ALERTS, Alerts
 from matrix_baremetal.config_beside import NO_BRIDGES, NO_TURN, TURN, Bridges, Turn
 from matrix_baremetal.config_mail import Mail
 from matrix_baremetal.config_web import AdminUi, WebClient, former, shared
@@ -207,6 +208,7 @@ class Config:
     turn: Turn = NO_TURN
     bridges: Bridges = NO_BRIDGES
     mail: Mail | None = None
+    alerts: Alerts = NO_ALERTS
     metrics: Metrics = Metrics()
     web_client: WebClient = field(default_factory=WebClient)
     admin_ui: AdminUi = field(default_factory=AdminUi)
@@ -223,6 +225,11 @@ class Config:
         if self.mail and "email" in self.synapse.settings:
             message = "synapse.settings has email too, and only one of the two can be how mail leaves"
             mistakes.append(Mistake(("mail",), message, "remove one of the two"))
+        if self.alerts.mail and not self.mail:
+            message = "there is no mail.smtp, so no mail leaves this server"
+            mistakes.append(
+                Mistake(("alerts", "mail"), message, "write mail: {smtp: {host: …, from: …}}, or remove it")
+            )
         if self.registration == "open" and not self.mail and (missing := unverified(self.synapse.settings)):
             mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
         mistakes += former(self.former_hostnames, self.hostname, self.server_name)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
     from pathlib import Path
 
     from matrix_baremetal.kernel import Listener
@@ -123,11 +124,11 @@ class Net:
 
         return nameservers.lookup(name, kind)
 
-    def smtp(self, asked: MailServer) -> str:
-        """Why a mail server would not take our mail; nothing where it would."""
+    def smtp(self, asked: MailServer, mail: EmailMessage | None = None) -> str:
+        """Why a mail server would not take our mail, or did not take this one; nothing where it would, or has."""
         from matrix_baremetal import smtp
 
-        return smtp.fault(asked)
+        return smtp.fault(asked, mail)
 
     def listeners(self) -> tuple[Listener, ...]:
         """Who listens on this machine."""

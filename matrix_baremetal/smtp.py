@@ -1,4 +1,4 @@
-"""Talk to a mail server as far as to log in, and send nothing. `Net.smtp` is how it is reached."""
+"""Talk to a mail server: as far as to log in, or until it has taken a mail. `Net.smtp` is how it is reached."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from email.message import EmailMessage
     from smtplib import SMTP
 
 PATIENCE = 8.0
@@ -22,8 +23,8 @@ class MailServer:
     password: str = field(default="", repr=False)
 
 
-def fault(asked: MailServer) -> str:
-    """Why it would not take our mail, in a sentence; nothing where it would."""
+def fault(asked: MailServer, mail: EmailMessage | None = None) -> str:
+    """Why it would not take our mail, in a sentence; nothing where it would, or has taken the one that is given."""
     import smtplib
     import ssl
 
@@ -33,9 +34,16 @@ def fault(asked: MailServer) -> str:
                 server.starttls(context=ssl.create_default_context())
             if asked.user:
                 server.login(asked.user, asked.password)
+            if mail is not None:
+                server.send_message(mail)
             status, _ = server.noop()
     except smtplib.SMTPAuthenticationError as error:
         return f"it refuses the login of {asked.user}: {words(error.smtp_error)}"
+    except smtplib.SMTPRecipientsRefused as error:
+        [(_, said), *_] = error.recipients.values()
+        return f"it refuses the address: {words(said)}"
+    except smtplib.SMTPResponseException as error:
+        return f"it refuses: {words(error.smtp_error)}"
     except smtplib.SMTPNotSupportedError as error:
         return f"it does not speak what is asked of it: {error}"
     except ssl.SSLError as error:

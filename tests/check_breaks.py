@@ -21,7 +21,7 @@ from tests.fake_web import OWN, keys
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 
 # With each part that has a check of its own.
-BESIDE = "turn: {enabled: true}\nbridges: {irc: {enabled: true, owner: alice}}\n"
+BESIDE = "turn: {enabled: true}\nbridges: {irc: {enabled: true, owner: alice}}\nalerts: {invite: [alice]}\n"
 SITE = f"{MINIMAL}web_client: {{kind: element}}\n{BESIDE}"
 HOME = "example.org"
 HOST = "matrix.example.org"
@@ -44,6 +44,7 @@ def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None)
     for unit in ("matrix-synapse.service", "postgresql@15-main.service"):
         waited(machine, unit, 0.1)
     backed_up(machine)
+    machine.postgres.accounts["@alice:example.org"] = False
     now = a_session(machine, text)
     now.manifest.server_name = HOME
     list(converge(now.resources, now.host, now.manifest))

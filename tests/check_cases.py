@@ -263,6 +263,9 @@ CASES = (
     Case("federation.discovery", web(SERVER, **html()), "in the wrong place"),
     Case("federation.tls", web(f"https://{HOST}:443/*", untrusted="certificate has expired"), "don't trust"),
     Case("federation.version", web(f"https://{HOST}:443/*", **html()), "does not answer"),
+    Case("alerts", lambda m: m.postgres.lasting.clear(), "can't write to the room of the alerts: Invalid access"),
+    Case("alerts", lost("/var/lib/matrix-baremetal/alerts.json"), "there is no room for the alerts yet"),
+    Case("alerts", lost("/etc/matrix-baremetal/secrets/alerts_token"), "is gone"),
     Case("federation.key", web(f"https://{HOST}:443/_matrix/key*", **html()), "would not believe"),
     Case("federation.key", key_of_somebody_else, "is not the one in"),
 )

@@ -9,6 +9,7 @@ from pathlib import Path
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources import files, masks
 from matrix_baremetal.resources.accounts import SystemUser
+from matrix_baremetal.resources.alert_room import TOKEN, AlertRoom
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.downloads import Download
@@ -51,6 +52,13 @@ def synapse_runs(machine: Machine) -> None:
     machine.put("/etc/matrix-baremetal/secrets/registration_shared_secret", SECRET, 0o600)
     machine.put("/password", f"{SECRET}\n", 0o600)
     machine.asked = 1
+
+
+def people(machine: Machine) -> None:
+    """Synapse runs, and somebody has an account."""
+    synapse_runs(machine)
+    machine.postgres.accounts["@alice:example.org"] = True
+    machine.at("/var/lib/matrix-baremetal").mkdir()
 
 
 def half_made(machine: Machine) -> None:
@@ -189,6 +197,11 @@ EXAMPLES = (
         ),
         before=synapse_runs,
         stays=True,
+    ),
+    Example(
+        AlertRoom("@bot:example.org", ("@alice:example.org",), store=STORE),
+        before=people,
+        drift=lambda m: m.at(TOKEN).unlink(),
     ),
     Example(Account("@alice:a.b", True, store=STORE, password_hash=f"$2b$12${SECRET}"), synapse_runs, stays=True),
 )

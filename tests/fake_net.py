@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import json
+from email.message import EmailMessage
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from tests import fake_turn
 from tests.fake_admin_api import FakeAdminApi
 from tests.fake_postgres import HASHED
 from tests.fake_programs import Programs
+from tests.fake_rooms import PATHS, FakeRooms
 
 # What a sound Synapse says to doctor on its own port.
 SOUND = {
@@ -62,6 +64,8 @@ class FakeNet(Net):
             return self._ping(path.split("/")[5], token)
         if (method, path) in SOUND:
             return machine.internet.synapse.get(path, SOUND[method, path])
+        if path.startswith(PATHS) or token in machine.postgres.lasting:
+            return FakeRooms(machine.postgres).answer(method, path, body or {}, str(token))
         if path != "/_synapse/admin/v1/register":
             return FakeAdminApi(machine).answer(method, path, body, token)
         if method == "GET":
@@ -108,10 +112,11 @@ class FakeNet(Net):
         """What a name resolves to."""
         return () if name in self.machine.unresolved else self.machine.resolved.get(name, ("198.18.0.1",))
 
-    def smtp(self, asked: MailServer) -> str:
-        """Why the mail server refuses us."""
+    def smtp(self, asked: MailServer, mail: EmailMessage | None = None) -> str:
+        """Why the mail server refuses us; else it has what it was given."""
         machine = self.machine
         machine.logins.append((asked.user, asked.password))
+        machine.internet.mails += [mail] if mail is not None and not machine.mail_fault else []
         return machine.mail_fault
 
     def request(self, asked: Request) -> Response:

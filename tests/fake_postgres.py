@@ -10,6 +10,7 @@ from matrix_baremetal import postgres_major, rows_back
 from matrix_baremetal.checks import database, growth
 from matrix_baremetal.resources import (
     admin_api,
+    alert_room,
     cluster_move,
     clusters,
     matrix,
@@ -71,6 +72,7 @@ class FakePostgres:
     what even the superuser is told.
     `about` holds what else the admin API knows of an account; `access` our own tokens, each with its user and its
     end; `passing` those users, `forgotten` the tokens that are logged out.
+    `lasting` are tokens without an end, each with its user, `rooms` who is what in each, `messages` what was said.
     `parts` are tables and indexes as they are measured (kind, table, bytes, empty ones, dead rows, rows), `half` the
     indexes that a kill left half made, `tended` each statement that was run on one.
     `says` are the answers to what doctor asks, where they are not those of a sound server.
@@ -97,6 +99,9 @@ class FakePostgres:
     forgotten: set[str] = field(default_factory=set, compare=False)
     says: dict[str, list[list[str]]] = field(default_factory=dict)
     parts: dict[str, tuple[str, str, int, int, int, int]] = field(default_factory=dict)
+    lasting: dict[str, str] = field(default_factory=dict, compare=False)
+    rooms: dict[str, dict[str, str]] = field(default_factory=dict)
+    messages: list[dict[str, str]] = field(default_factory=list)
     half: list[str] = field(default_factory=list)
     tended: list[tuple[str, str]] = field(default_factory=list)
 
@@ -147,6 +152,10 @@ class FakePostgres:
         if sql == quoted(matrix.FIND_USER):
             password = str(int(name in self.hashes or name in self.deactivated))
             return [[str(int(self.accounts[name])), password]] if name in self.accounts else []
+        if sql == quoted(alert_room.THERE):
+            return [["1"]] if name in self.accounts and name not in self.deactivated else []
+        if sql == quoted(alert_room.OTHERS):
+            return [["1"]] if name in self.hashes or name in self.deactivated else []
         if sql == matrix.LIST_USERS:
             gone = self.deactivated
             return [[u, str(int(a)), str(int(u in gone)), "1700000000"] for u, a in self.accounts.items()]
@@ -176,7 +185,12 @@ class FakePostgres:
             return [[kind, "public", each, *map(str, row), "0"] for each, (kind, *row) in self.parts.items()]
         if sql in postgres_upkeep.STATEMENTS.values():
             return self._tend(sql, name)
-        if sql == postgres.MAKE_ROLE:
+        if sql == quoted(alert_room.FORGET):
+            self.lasting = {token: user for token, user in self.lasting.items() if user != name}
+        elif sql == quoted(alert_room.ADD):
+            assert int(values["id"]) < 0
+            self.lasting[values["token"]] = name
+        elif sql == postgres.MAKE_ROLE:
             assert name not in self.roles
             self.roles[name] = values["comment"]
         elif sql == monitor.MAKE:

@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from email.message import EmailMessage
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -46,6 +47,7 @@ class Internet:
     unready: bool = False
     relayed: Callable[[Asked, Answered], Answered] | None = None
     asked: list[Request] = field(default_factory=list)
+    mails: list[EmailMessage] = field(default_factory=list)
 
     def lookup(self, name: str, kind: str) -> Lookup:
         """The records of a name: by default all names lead here."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-from matrix_baremetal import components, config, doctor, preflight, report, session
+from matrix_baremetal import alert, components, config, doctor, preflight, report, session
 from matrix_baremetal.checks import declared, explanations
 from matrix_baremetal.checks.check import Check, documented
 from matrix_baremetal.checks.together import together
@@ -110,10 +110,13 @@ def changed(host: Host, name: str, checks: Sequence[Check], now: Session | None,
     """The look of each day."""
     doctor_changes.waited(host, args.wait)
     began = time.monotonic()
-    findings, news = doctor_changes.look(host, checks, some=bool(args.ids))
+    config = now.site.config if now else None
+    alerts = alert.wanted(host, config)
+    findings, news = doctor_changes.look(host, checks, some=bool(args.ids), alerts=alerts)
     if now is not None and not args.ids:
         doctor_changes.remember(now, checks)
-    doctor_changes.say(name, findings, news, time.monotonic() - began, args)
+    sent = alert.told(host, name, config) if alerts else None
+    doctor_changes.say(name, findings, news, time.monotonic() - began, args, sent)
     return status(findings)
 
 

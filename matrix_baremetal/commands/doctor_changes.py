@@ -9,7 +9,8 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 
-from matrix_baremetal import doctor, growth, report, watch
+from matrix_baremetal import alert, doctor, growth, report, watch
+from matrix_baremetal.alert import Sent
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.growth import Forecast
 from matrix_baremetal.checks.together import together
@@ -37,15 +38,17 @@ def waited(host: Host, seconds: float) -> None:
 
 
 def look(
-    host: Host, checks: Sequence[Check], *, some: bool, again: float = AGAIN
+    host: Host, checks: Sequence[Check], *, some: bool, again: float = AGAIN, alerts: bool = False
 ) -> tuple[list[Finding], list[Finding]]:
-    """All findings, and those of them that are news; it is remembered for the next time."""
+    """All findings, and those of them that are news; it is remembered for the next time, and for the alerts."""
     before = watch.read(host)
     findings = doctor.examine(together(checks, host), host, LIMIT)
     if any(finding.state in watch.BAD for finding in watch.news(before, findings)):
         time.sleep(again)
         findings = doctor.examine(together(checks, host), host, LIMIT)
     news = watch.news(before, findings)
+    if alerts:
+        alert.keep(host, news)
     watch.write(host, watch.bad_now(before, findings, some=some))
     return findings, news
 
@@ -67,17 +70,28 @@ def remember(now: Session, checks: Sequence[Check]) -> None:
     growth.remember(host, growth.Sample(int(time.time()), used, parts))
 
 
-def say(name: str, findings: Sequence[Finding], news: Sequence[Finding], seconds: float, args: Namespace) -> None:
-    """The news, and in one line how it is all in all; or the document."""
+def say(
+    name: str,
+    findings: Sequence[Finding],
+    news: Sequence[Finding],
+    seconds: float,
+    args: Namespace,
+    sent: Sent | None = None,
+) -> None:
+    """The news, whether somebody was told, and in one line how it is all in all; or the document."""
     if args.json:
         head = {"server_name": name, "seconds": round(seconds, 3), "counts": counted(findings)}
-        report.document({**head, "changes": [asdict(finding) for finding in news]})
+        more = {"told": sent.way or None, "why": list(sent.why)} if sent else {}
+        report.document({**head, "changes": [asdict(finding) for finding in news], **more})
         return
     journal = journaled()
     for finding in news:
         urgency = PRIORITIES.get(finding.state, MENDED)
         for line in lines(finding):
             print(f"<{urgency}>{line}" if journal else line)
+    if sent and not (args.quiet and sent.way):
+        urgency = REST if sent.way else PRIORITIES["warn"]
+        print(f"<{urgency}>{sent.sentence}" if journal else sent.sentence)
     old = sum(finding.state in watch.BAD for finding in findings) - sum(f.state in watch.BAD for f in news)
     if not args.quiet:
         rest = f"{name}: {summary(findings)}{f'; {old} as at the last look' if old else ''}."

@@ -5,6 +5,7 @@ from __future__ import annotations
 from matrix_baremetal.checks import declared
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.admin_ui import AdminUi
+from matrix_baremetal.components.alerts import Alerts
 from matrix_baremetal.components.backup import Backup
 from matrix_baremetal.components.base import Base
 from matrix_baremetal.components.bridges import BRIDGES
@@ -44,6 +45,7 @@ ALL: tuple[type[Component], ...] = (
     Nginx,
     Certificates,
     Users,
+    Alerts,
     Metrics,
     Backup,
     Turn,

@@ -65,5 +65,9 @@ class Mail(Component):
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         if smtp := self._smtp:
-            encryption = "none" if smtp.encryption == "none" else "tls" if smtp.port == IMPLICIT else "starttls"
-            yield mail.Server(smtp.host, smtp.port, encryption, smtp.user or "", smtp.password_file or "")
+            yield mail.Server(smtp.host, smtp.port, encryption(smtp), smtp.user or "", smtp.password_file or "")
+
+
+def encryption(smtp: Smtp) -> str:
+    """How the mail server is spoken to."""
+    return "none" if smtp.encryption == "none" else "tls" if smtp.port == IMPLICIT else "starttls"
