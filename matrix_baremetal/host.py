@@ -183,8 +183,13 @@ class Host:
 
     def mkdir(self, path: str, mode: int, owner: str = "root", group: str = "root") -> None:
         """Make a directory, with parents of 0755, or set the mode and owner of the one that is there."""
+        above = self.path(path).parent
         with said_of(path):
-            self.path(path).parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            missing = [each for each in (above, *above.parents) if not each.exists()]
+            above.mkdir(parents=True, exist_ok=True)
+            for each in missing:
+                # In a unit the umask is 0077.
+                each.chmod(0o755)
             self.path(path).mkdir(mode=0o700, exist_ok=True)
             self.own(path, owner, group)
             self.path(path).chmod(mode)

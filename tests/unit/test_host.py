@@ -130,6 +130,18 @@ def test_what_is_not_there_is_none_and_not_an_error(host: FakeHost) -> None:
     assert host.names("/nothing") == host.names("/etc/file") == ()
 
 
+def test_parents_that_are_made_can_be_entered_whatever_the_umask(host: FakeHost) -> None:
+    before = os.umask(0o077)
+    try:
+        host.mkdir("/run/ours/part/deep", 0o750)
+    finally:
+        os.umask(before)
+    modes = [
+        host.path(path).stat().st_mode & 0o777 for path in ("/run/ours", "/run/ours/part", "/run/ours/part/deep")
+    ]
+    assert modes == [0o755, 0o755, 0o750]
+
+
 def test_a_link_is_turned_in_one_step_and_found_as_written(host: FakeHost) -> None:
     host.link("/etc/l", "one")
     host.link("/etc/l", "two")
