@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 from matrix_baremetal import names, yamlfile
 from matrix_baremetal.config_alerts import NO_ALERTS, Alerts
-from matrix_baremetal.config_beside import NO_BRIDGES, NO_TURN, TURN, Bridges, Turn
+from matrix_baremetal.config_beside import NO_BRIDGES, NO_CALLS, NO_TURN, TURN, Bridges, Calls, Turn
 from matrix_baremetal.config_mail import Mail
 from matrix_baremetal.config_web import AdminUi, WebClient, former, shared
 from matrix_baremetal.errors import USAGE, Error
@@ -32,7 +32,6 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "synapse.workers={}",
-        "calls",
         *(f"bridges.{name}" for name in ("whatsapp", "signal", "telegram", "discord", "xmpp")),
         "ddns",
     }
@@ -206,6 +205,7 @@ class Config:
     admins: Annotated[tuple[Admin, ...], _distinct] = ()
     synapse: Synapse = Synapse()
     turn: Turn = NO_TURN
+    calls: Calls = NO_CALLS
     bridges: Bridges = NO_BRIDGES
     mail: Mail | None = None
     alerts: Alerts = NO_ALERTS
@@ -237,6 +237,8 @@ class Config:
         if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):
             message = f"synapse.settings has a TURN server of its own ({', '.join(theirs)})"
             mistakes.append(Mistake(("turn", "enabled"), message, "keep one of the two"))
+        taken = (self.server_name, self.client_hostname, self.admin_hostname)
+        mistakes += self.calls.clashes(self.synapse.settings, self.federation.enabled, taken)
         if mistakes:
             raise Mistakes(mistakes)
 
@@ -249,6 +251,11 @@ class Config:
     def admin_hostname(self) -> str | None:
         """Say where the admin page is; None where there is none."""
         return self.admin_ui.under(self.server_name)
+
+    @property
+    def calls_hostname(self) -> str | None:
+        """Say where the servers for group calls are; None where there are none."""
+        return self.calls.under(self.server_name)
 
     @property
     def registration_client(self) -> str | None:

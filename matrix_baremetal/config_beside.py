@@ -1,11 +1,13 @@
-"""What an operator may ask for beside the homeserver: a TURN server, bridges. The rest is in `config`."""
+"""What an operator may ask for beside the homeserver: TURN, group calls, bridges. The rest is in `config`."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 from matrix_baremetal import addresses, names
+from matrix_baremetal.config_web import Release
 from matrix_baremetal.shape import Mistake, Mistakes
 
 # Settings of Synapse that lead its clients to a TURN server.
@@ -19,6 +21,72 @@ class Turn:
     enabled: bool = False
     external_ip: Annotated[str, addresses.external] = "auto"
     allowed_peers: tuple[Annotated[str, addresses.peers], ...] = ()
+
+
+# What Synapse has to have switched on for group calls (Element Call's docs/self_hosting.md).
+EXPERIMENTS = ("msc4143_enabled", "msc4222_enabled")
+RELEASES = "https://github.com/element-hq/lk-jwt-service/releases"
+UNKNOWN = "nobody whom this release could ask publishes the hash of lk-jwt-service, so it has to come from you"
+
+
+def jitsi(text: str) -> str:
+    """Check where a Jitsi is that there is already, or that there is none."""
+    if text == "self-hosted":
+        raise ValueError("no Jitsi is installed in this release; write the host name of one that there is, or none")
+    return text if text == "none" else names.hostname(text)
+
+
+@dataclass(frozen=True)
+class Calls:
+    """Calls of more than two: by servers of our own that Element Call uses, or by a Jitsi elsewhere.
+
+    `hostname` is where those servers answer; without one it is matrix-rtc.SERVER_NAME.
+    """
+
+    element_call: bool = False
+    hostname: Annotated[str, names.hostname] | None = None
+    external_ip: Annotated[str, addresses.external] = "auto"
+    livekit: Release | None = None
+    lk_jwt_service: Release | None = None
+    jitsi: Annotated[str, jitsi] = "none"
+
+    def __post_init__(self) -> None:
+        if self.element_call:
+            if self.lk_jwt_service is None:
+                hint = (
+                    f"fetch it from {RELEASES}, look at it, and write lk_jwt_service: {{url: ADDRESS, sha256: HASH}}"
+                )
+                raise Mistakes([Mistake(("element_call",), UNKNOWN, hint)])
+            return
+        given = [name for name in ("hostname", "livekit", "lk_jwt_service") if getattr(self, name) is not None]
+        why = "means nothing without element_call: true"
+        if given:
+            raise Mistakes([Mistake((name,), why, "write that, or remove it") for name in given])
+
+    def under(self, server_name: str) -> str | None:
+        """Give the name that the servers for group calls answer to; None where there are none."""
+        return (self.hostname or f"matrix-rtc.{server_name}") if self.element_call else None
+
+    def clashes(self, settings: Mapping[str, Any], federates: bool, taken: tuple[str | None, ...]) -> list[Mistake]:
+        """Find what does not go with group calls: of Synapse's settings, of federation, a name that is `taken`."""
+        if not self.element_call:
+            return []
+        found = list[Mistake]()
+        if not federates:
+            why = "who calls is asked of this server in the way of other servers, and federation.enabled is false"
+            found.append(Mistake(("calls", "element_call"), why, "allow no server but this one: federation.allow"))
+        if self.hostname is not None and self.hostname in taken:
+            why = "a program for browsers answers to that name"
+            found.append(Mistake(("calls", "hostname"), why, "give it a name of its own, or the homeserver's"))
+        if "matrix_rtc" in settings:
+            why = "synapse.settings has matrix_rtc, which says where others' servers for group calls are"
+            found.append(Mistake(("calls", "element_call"), why, "keep one of the two"))
+        theirs = settings.get("experimental_features") or {}
+        missing = [name for name in EXPERIMENTS if "experimental_features" in settings and not theirs.get(name)]
+        if missing:
+            why = f"experimental_features of synapse.settings lacks {' and '.join(missing)}, which group calls need"
+            found.append(Mistake(("calls", "element_call"), why, f"write {missing[0]}: true there"))
+        return found
 
 
 @dataclass(frozen=True)
@@ -41,4 +109,4 @@ class Bridges:
     irc: Irc = Irc()
 
 
-NO_TURN, NO_BRIDGES = Turn(), Bridges()
+NO_TURN, NO_CALLS, NO_BRIDGES = Turn(), Calls(), Bridges()

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from matrix_baremetal import addresses, names, settings
+from matrix_baremetal import addresses, config_beside, names, settings
 from matrix_baremetal.config import Config
 from matrix_baremetal.shape import key_of, needed
 
@@ -29,6 +29,7 @@ PATTERNS: Mapping[Any, str] = {
     names.recipient: r"^(age1[a-z0-9]{58}|/.*)$",
     addresses.external: r"^(auto|[0-9]{1,3}(\.[0-9]{1,3}){3})$",
     addresses.peers: r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$",
+    config_beside.jitsi: rf"^none$|{_NAME}",
     names.bcrypt: r"^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$",
 }
 # What each key is for, in a sentence that an editor shows; matrix-baremetal.yaml(5) has the whole.
@@ -91,6 +92,17 @@ WHAT: Mapping[str, str] = {
     "turn.enabled": "Whether calls are relayed here (TURN).",
     "turn.external_ip": "What others see of this machine behind a router; auto: what the hostname leads to.",
     "turn.allowed_peers": "Private networks or single addresses to relay to all the same. Default: none.",
+    "calls": "Calls of more than two people.",
+    "calls.element_call": "Servers for Element Call: LiveKit, and lk-jwt-service, which lets people in.",
+    "calls.hostname": "Where they answer. Default: matrix-rtc. before the server name.",
+    "calls.external_ip": "What others see of this machine behind a router; auto: what that name leads to.",
+    "calls.livekit": "Another archive of LiveKit than the one that this release pins.",
+    "calls.livekit.url": "Its https address.",
+    "calls.livekit.sha256": "Its hash, as sha256sum prints it.",
+    "calls.lk_jwt_service": "The program lk-jwt-service, for this machine's processor. Needed with element_call.",
+    "calls.lk_jwt_service.url": "Its https address.",
+    "calls.lk_jwt_service.sha256": "Its hash, as sha256sum prints it.",
+    "calls.jitsi": "The host name of a Jitsi that there is already, for clients to use; or none.",
     "bridges": "Bridges to other networks.",
     "bridges.irc": "IRC, by heisenbridge.",
     "bridges.irc.enabled": "Whether there is a bridge to IRC.",

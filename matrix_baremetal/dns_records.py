@@ -77,7 +77,8 @@ def purpose(site: Site, name: str) -> str:
             "where clients and other servers connect to" if config.federation.enabled else "where clients connect to"
         )
     if name != config.server_name:
-        return {config.client_hostname: "the web client", config.admin_hostname: "the admin page"}.get(name, OTHER)
+        known = {config.client_hostname: "the web client", config.admin_hostname: "the admin page"}
+        return ({config.calls_hostname: "group calls"} | known).get(name, OTHER)
     if config.federation.found_by == "none":
         return "where other servers connect to"
     if config.federation.found_by == "srv":

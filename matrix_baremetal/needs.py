@@ -46,6 +46,18 @@ class Proxy:
 
 
 @dataclass(frozen=True)
+class Below:
+    """Pass requests below a path on to a port of this machine, without that path, which the program there knows not.
+
+    With `socket` a connection may become a WebSocket, which stays open for hours.
+    """
+
+    below: str
+    port: int
+    socket: bool = False
+
+
+@dataclass(frozen=True)
 class Document:
     """Answer a path with a small JSON file that any website's script may read (CORS)."""
 
@@ -78,7 +90,7 @@ class Files:
     allow: tuple[str, ...] = ()
 
 
-Location = Proxy | Document | Page | Files
+Location = Proxy | Below | Document | Page | Files
 
 
 @dataclass(frozen=True)

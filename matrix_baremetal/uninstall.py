@@ -25,6 +25,7 @@ from matrix_baremetal.session import Session
 # What is ours whole, with all that is in it; the config last, as a run that is cut off begins with it again.
 PURGED = (
     "/etc/matrix-synapse",
+    "/etc/matrix-calls",
     "/etc/matrix-metrics",
     "/etc/matrix-turn",
     "/opt/matrix-baremetal",

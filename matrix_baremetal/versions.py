@@ -86,6 +86,29 @@ class Pin:
 
 
 @dataclass(frozen=True)
+class Build:
+    """A program for one kind of processor: where it is, and its hash."""
+
+    url: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A program that its makers publish as one archive for each kind of processor."""
+
+    version: str
+    x86_64: Build
+    aarch64: Build
+
+    def pin(self, architecture: str) -> Pin:
+        """The one for this machine."""
+        # On any other there is no Synapse either, as an install says before it begins.
+        build = self.aarch64 if architecture == "aarch64" else self.x86_64
+        return Pin(self.version, build.url, build.sha256)
+
+
+@dataclass(frozen=True)
 class Versions:
     """versions.yaml."""
 
@@ -96,6 +119,7 @@ class Versions:
     hydrogen: Pin
     ketesa: Pin
     synapse_admin: Pin
+    livekit: Packed
 
     @property
     def releases(self) -> dict[str, Pin]:

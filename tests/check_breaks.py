@@ -17,15 +17,18 @@ from matrix_baremetal.kernel import Listener
 from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources import firstboot
+from tests.fake_releases import TOKENS, TOKENS_URL, sha256
 from tests.fake_web import OWN, keys
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 
 # With each part that has a check of its own.
-BESIDE = "turn: {enabled: true}\nbridges: {irc: {enabled: true, owner: alice}}\nalerts: {invite: [alice]}\n"
+CALLS = f"calls: {{element_call: true, lk_jwt_service: {{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}}}\n"
+BESIDE = CALLS + "turn: {enabled: true}\nbridges: {irc: {enabled: true, owner: alice}}\nalerts: {invite: [alice]}\n"
 SITE = f"{MINIMAL}web_client: {{kind: element}}\n{BESIDE}"
 HOME = "example.org"
 HOST = "matrix.example.org"
 CHAT = "chat.example.org"
+RTC = "matrix-rtc.example.org"
 LIVE = f"/etc/letsencrypt/live/matrix-baremetal-{HOME}"
 SERVER = f"https://{HOME}/.well-known/matrix/server"
 KEY = "/var/lib/matrix-synapse/signing.key"
@@ -37,7 +40,7 @@ def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None)
     """A machine after an install."""
     machine = machine or Machine(folder)
     machine.addressed(*OWN)
-    machine.resolved[HOST] = OWN
+    machine.resolved |= {HOST: OWN, RTC: OWN}
     machine.put("/proc/meminfo", "MemTotal: 4000000 kB\nMemAvailable: 3000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n")
     machine.put("/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal", "#!/bin/sh\n", 0o755)
     machine.at("/etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org").mkdir(parents=True)

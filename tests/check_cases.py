@@ -14,6 +14,7 @@ from tests.check_breaks import (
     KEY,
     LIVE,
     MB,
+    RTC,
     SERVER,
     Case,
     aged,
@@ -89,6 +90,15 @@ CASES = (
     Case("ports.udp.3478", hears(3478), "nothing listens on port 3478 (UDP)"),
     Case("ports.udp.3478", hears(3478, "dns.service"), "held by another than matrix-turn.service"),
     Case("units.matrix-turn", unit("matrix-turn.service", active=False), "matrix-turn.service is inactive"),
+    Case("calls.livekit", web(f"https://{RTC}/livekit/sfu/", status=502), "LiveKit does not answer at https://"),
+    Case("calls.tokens", web(f"https://{RTC}/livekit/jwt/healthz", status=404), "lk-jwt-service does not answer"),
+    Case(
+        "calls.address",
+        lambda m: m.put("/run/matrix-baremetal/calls/environment", "NODE_IP=1.2.3.4\n"),
+        "1.2.3.4, and",
+        "warn",
+    ),
+    Case("ports.udp.7882", hears(7882), "nothing listens on port 7882 (UDP)"),
     Case("bridges.irc", api("ping", Answer(504, {"error": "Connection timed out"})), "don't hear each other"),
     Case("bridges.irc", lambda m: m.put(REGISTRATION, "", 0o600), "can't be used"),
     Case(

@@ -211,7 +211,7 @@ class Programs(FakeCertificates):
 
     def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
         assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)
-        names = ("matrix-synapse", "matrix-metrics", "matrix-turn", "matrix-bridge-irc")
+        names = [f"matrix-{part}" for part in ("synapse", "metrics", "turn", "bridge-irc", "livekit", "lk-jwt")]
         self.users += [name for name in names if name not in self.users]
         return GOOD
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matrix_baremetal.versions import Versions, read
+from matrix_baremetal.versions import Packed, Versions, read
 
 
 def archive(files: Mapping[str, bytes | tarfile.TarInfo]) -> bytes:
@@ -94,13 +94,25 @@ STAND_INS = {
     "synapse_admin": archive({"synapse-admin-0/index.html": b"<html>Synapse-Admin"}),
 }
 
+LIVEKIT = archive({"LICENSE": b"free", "livekit-server": b"program"})
+# Which is no archive, and not pinned: a config has to name it.
+TOKENS, TOKENS_URL = b"another program", "https://mirror.example.net/lk-jwt-service_linux_amd64"
+
 
 def versions() -> Versions:
     """What this release ships, with archives that a test has in place of upstream's."""
     pins = {n: replace(p, sha256=sha256(STAND_INS[n]), signature=None) for n, p in read().releases.items()}
-    return replace(read(), **pins)  # type: ignore[arg-type]
+    return replace(read(), **pins, livekit=stood_in(read().livekit))  # type: ignore[arg-type]
+
+
+def stood_in(packed: Packed) -> Packed:
+    """An archive of a test's, for whatever processor."""
+    digest = sha256(LIVEKIT)
+    x86_64, aarch64 = (replace(build, sha256=digest) for build in (packed.x86_64, packed.aarch64))
+    return replace(packed, x86_64=x86_64, aarch64=aarch64)
 
 
 def offered() -> dict[str, bytes]:
     """Those archives by the addresses that they are published at."""
-    return {pin.url: STAND_INS[name] for name, pin in read().releases.items()}
+    found = {pin.url: STAND_INS[name] for name, pin in read().releases.items()}
+    return found | {read().livekit.x86_64.url: LIVEKIT, TOKENS_URL: TOKENS}

@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 
 OWN = ("203.0.113.7", "2001:db8::7")
 HEADERS = {"server": "nginx", "strict-transport-security": "max-age=63072000", "x-content-type-options": "nosniff"}
-SYNAPSE = "/_matrix/"
+SYNAPSE, LOOPBACK = "/_matrix/", "127.0.0.1"
+CALLS = {"/livekit/sfu/": "matrix-livekit.service", "/livekit/jwt/healthz": "matrix-lk-jwt.service"}
 
 
 @dataclass
@@ -64,12 +65,15 @@ class Internet:
         places[9898] = ("matrix-bridge-irc.service", "127.0.0.1")
         for port in (3478, 5349):
             places[port] = ("matrix-turn.service", OWN[0])
-        turn = machine.unit("matrix-turn.service")
-        if turn.active and ("udp", 3478) not in self.listening:
-            found.append(Listener(3478, turn.process, "turns", "matrix-turn.service", OWN[0], "udp"))
-        for port, (unit, address) in places.items():
-            if port not in self.listening and machine.unit(unit).active:
-                found.append(Listener(port, machine.unit(unit).process, unit[:5], unit, address))
+        places[7881] = ("matrix-livekit.service", "::")
+        places[7880], places[8082] = (("matrix-livekit.service", LOOPBACK), ("matrix-lk-jwt.service", LOOPBACK))
+        for port, name in ((3478, "matrix-turn.service"), (7882, "matrix-livekit.service")):
+            unit = machine.unit(name)
+            if unit.active and ("udp", port) not in self.listening:
+                found.append(Listener(port, unit.process, name[7:12], name, OWN[0], "udp"))
+        for port, (name, address) in places.items():
+            if port not in self.listening and machine.unit(name).active:
+                found.append(Listener(port, machine.unit(name).process, name[:5], name, address))
         return (*found, *(each for those in self.listening.values() for each in those))
 
     def request(self, machine: Programs, asked: Request) -> Response:
@@ -113,6 +117,8 @@ def within(machine: Programs, asked: Request, path: str, seen: Response) -> Resp
     if path.startswith("/.well-known/matrix/"):
         file = machine.at(f"/var/lib/matrix-baremetal/well-known/{path.rpartition('/')[2]}.json")
         return said(seen, 200, file.read_text()) if file.exists() else seen
+    if below := CALLS.get(path):
+        return said(seen, 200, "OK") if machine.unit(below).active else said(seen, 502, "")
     if (served := program(machine, urlsplit(asked.url).hostname or "", path)) is not None:
         kind, body = served
         return replace(seen, status=200, headers=seen.headers | {"content-type": kind}, body=body)

@@ -9,6 +9,7 @@ from matrix_baremetal.components.alerts import Alerts
 from matrix_baremetal.components.backup import Backup
 from matrix_baremetal.components.base import Base
 from matrix_baremetal.components.bridges import BRIDGES
+from matrix_baremetal.components.calls import Calls
 from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
 from matrix_baremetal.components.delegation import Delegation
@@ -49,6 +50,7 @@ ALL: tuple[type[Component], ...] = (
     Metrics,
     Backup,
     Turn,
+    Calls,
     *BRIDGES,
     Doctor,
 )

@@ -16,6 +16,7 @@ from matrix_baremetal.components.component import STATE, Component
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.components.nginx import UNIT as NGINX
 from matrix_baremetal.components.synapse import passed_on
+from matrix_baremetal.config import Config
 from matrix_baremetal.needs import Document, Domain, Need, Needs, Port, VHost
 from matrix_baremetal.resources.files import Directory, File
 from matrix_baremetal.resources.resource import Resource
@@ -24,7 +25,24 @@ ROOT = f"{STATE}/well-known"
 PATH = "/.well-known/matrix"
 # What servers ask of each other; media is for those that are older than Matrix 1.11.
 FEDERATION = ("/_matrix/federation", "/_matrix/key", "/_matrix/media")
+# Below which path the service is that lets people into group calls.
+JWT = "/livekit/jwt"
 UNDELEGATED = 8448  # where a server is asked that neither a file nor a record speaks for
+
+
+def rtc(config: Config) -> dict[str, Any]:
+    """Where clients find what carries calls of more than two."""
+    found: dict[str, Any] = {}
+    if name := config.calls_hostname:
+        # Element Call's docs/self_hosting.md and lk-jwt-service's README.
+        focus = {"type": "livekit", "livekit_service_url": f"https://{name}{JWT}"}
+        found["org.matrix.msc4143.rtc_foci"] = [focus]
+    if config.calls.jitsi != "none":
+        # Element's docs; older ones know the second word alone.
+        found |= {
+            key: {"preferredDomain": config.calls.jitsi} for key in ("io.element.jitsi", "im.vector.riot.jitsi")
+        }
+    return found
 
 
 class Delegation(Component):
@@ -59,7 +77,8 @@ class Delegation(Component):
     def documents(self) -> dict[str, dict[str, Any]]:
         """The documents by name."""
         config = self.config
-        found: dict[str, dict[str, Any]] = {"client": {"m.homeserver": {"base_url": f"https://{config.hostname}"}}}
+        client: dict[str, Any] = {"m.homeserver": {"base_url": f"https://{config.hostname}"}} | rtc(config)
+        found: dict[str, dict[str, Any]] = {"client": client}
         if config.federation.found_by == "well-known":
             # Without a port a server would try 8448. Where there is such a file, no SRV record is looked for.
             found["server"] = {"m.server": f"{config.hostname}:443"}

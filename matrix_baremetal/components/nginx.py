@@ -8,7 +8,7 @@ from matrix_baremetal.checks import names, tls, web
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.component import STATE, TLS, Component
 from matrix_baremetal.config import Config
-from matrix_baremetal.needs import Need, Needs, Port, Proxy
+from matrix_baremetal.needs import Below, Need, Needs, Port, Proxy
 from matrix_baremetal.resources.certificates import LIVE, lineage
 from matrix_baremetal.resources.files import Directory, TestedFile
 from matrix_baremetal.resources.key_pair import KeyPair
@@ -80,6 +80,7 @@ class Nginx(Component):
             names=needs.domains(),
             tls=TLS,
             acme=ACME,
+            sockets=any(isinstance(p, Below) and p.socket for v in needs.vhosts() for p in v.locations),
             ipv6=facts.ipv6,
             # The parameter of `listen` is deprecated from 1.25.1 on (nginx.org, ngx_http_v2_module).
             http2_directive=(facts.nginx or (1, 26)) >= (1, 25, 1),

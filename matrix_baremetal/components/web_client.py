@@ -82,8 +82,10 @@ class WebClient(Component):
         """Element's docs/config.md. No guests, no other server, nobody's integrations, identity or statistics."""
         config = self.config
         homeserver = {"base_url": f"https://{config.hostname}", "server_name": config.server_name}
+        jitsi = config.calls.jitsi
         return {
             "default_server_config": {"m.homeserver": homeserver},
+            **({"jitsi": {"preferred_domain": jitsi}} if jitsi != "none" else {}),
             "disable_custom_urls": True,
             "disable_guests": True,
             "brand": "Element",

@@ -1,4 +1,4 @@
-"""Releases of other people's programs, which come as an archive: pinned by hash, and signed where they sign.
+"""Releases of other people's programs, an archive or the program itself: pinned by hash, signed where they sign.
 
 Fetched, checked, unpacked beside, synced, marked complete, renamed, and switched to by the link `current`: what has
 the final name is whole. The one before stays beside it, so that the way back needs no network.
@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
@@ -30,7 +31,8 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 class Download(Resource):
     """A program's releases at `path`: `version`, from an archive of this `sha256`, is the one in use.
 
-    `url` is where it comes from, `signed` how upstream signs it, `shelf` a directory to look into first.
+    `url` is where it comes from, `signed` how upstream signs it, `shelf` a directory to look into first. What comes
+    is the program itself and no archive where `program` says what to call it; `runs` is a program in an archive.
     """
 
     # With --root there may be no network, and no gpg of that machine's.
@@ -42,6 +44,8 @@ class Download(Resource):
     url: str = field(default="", compare=False)
     signed: Signature | None = field(default=None, compare=False)
     shelf: str | None = field(default=None, compare=False)
+    program: str = field(default="", compare=False)
+    runs: str = field(default="", compare=False)
 
     @property
     def paths(self) -> tuple[str, ...]:
@@ -69,8 +73,6 @@ class Download(Resource):
 
     def _bring(self, host: Host, place: str) -> None:
         """Have the release whole at `place`."""
-        from matrix_baremetal.resources import unpack
-
         part = f"{self.path}/.{self.sha256[:16]}.part"
         building, old = (f"{self.path}/.{self.version}.{ending}" for ending in ("building", "old"))
         for leftover in (building, old):
@@ -80,12 +82,8 @@ class Download(Resource):
         try:
             if self.signed is not None:
                 signature.check(host, self.signed, part, building, self.shelf)
-            files = host.path(f"{building}/{FILES}")
             with said_of(f"{building}/{FILES}"):
-                files.mkdir(mode=0o755)
-                files.chmod(0o755)
-                unpack.unpack(host.path(part), files)
-                unpack.moved_up(files)
+                self._laid_out(host.path(part), host.path(f"{building}/{FILES}"))
             host.write(f"{building}/{MARK}", json.dumps({"sha256": self.sha256}) + "\n", 0o644)
             host.run("sync", "-f", str(host.path(building)))
         except BaseException:
@@ -96,6 +94,24 @@ class Download(Resource):
         host.rename(building, place)
         host.remove_tree(old)
         host.remove(part)
+
+    def _laid_out(self, came: Path, files: Path) -> None:
+        """Make a directory of what came: an archive's files, or the program."""
+        from matrix_baremetal.resources import unpack
+
+        files.mkdir(mode=0o755)
+        files.chmod(0o755)
+        if self.program:
+            shutil.copyfile(came, files / self.program)
+            (files / self.program).chmod(0o755)
+        else:
+            unpack.unpack(came, files)
+            unpack.moved_up(files)
+        if self.runs:
+            # What was unpacked has no mode of its own.
+            if not (files / self.runs).is_file():
+                raise Error(f"{self.url} has no {self.runs} in it", hint="name another release in the config")
+            (files / self.runs).chmod(0o755)
 
     def _fetch(self, host: Host, part: str) -> None:
         """Have the archive, checked, at `part`."""

@@ -95,6 +95,7 @@ class Case:
         machine.downloads["https://mirror.example.net/hydrogen-web-0.5.1.tar.gz"] = fake_releases.STAND_INS[
             "hydrogen"
         ]
+        machine.downloads[fake_releases.TOKENS_URL] = fake_releases.TOKENS
         machine.lasting("/srv/tls", ["example.org", "*.example.org"])
         return machine
 

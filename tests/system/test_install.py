@@ -21,6 +21,8 @@ OURS = (
     "matrix-baremetal-backup.service",
     "matrix-turn.service",
     "matrix-bridge-irc.service",
+    "matrix-livekit.service",
+    "matrix-lk-jwt.service",
 )
 # It installs packages, so it may do what they need.
 SETS_UP = "matrix-baremetal-firstboot.service"

@@ -21,6 +21,8 @@ UNITS = (
     "matrix-synapse.service",
     "matrix-turn.service",
     "matrix-bridge-irc.service",
+    "matrix-livekit.service",
+    "matrix-lk-jwt.service",
     "matrix-metrics-machine.service",
     "matrix-metrics-postgres.service",
     "matrix-baremetal-certificates.service",
@@ -175,6 +177,8 @@ class TestInstalled:
     def test_exposure_is_low(self, installed: Guest) -> None:
         assert exposure(installed, "matrix-synapse.service") <= 1.2
         assert exposure(installed, "matrix-turn.service") <= 1.2
+        assert exposure(installed, "matrix-livekit.service") <= 1.2
+        assert exposure(installed, "matrix-lk-jwt.service") <= 1.2
         assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-rehearsal.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-backup.service") <= 2.0

@@ -45,7 +45,7 @@ LAYERS = (
     ("dns_records", "ports", "well_known", "source", "dump"),
     ("components",),
     ("checks",),
-    ("templates", "site", "needs", "facts", "data", "turn_start"),
+    ("templates", "site", "needs", "facts", "data", "calls_start", "turn_start"),
     ("converge", "manifest", "release", "rehearsal"),
     ("resources",),
     ("lock", "patience", "encryption", "backup_log", "growth", "watch"),
