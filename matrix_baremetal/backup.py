@@ -79,7 +79,7 @@ def create(now: Session, directory: str, *, media: bool, transfer: Transfer, not
 def collected(now: Session, *, media: bool) -> Data:
     """What it has to hold. The config is the one that the server was made of, wherever it was read from."""
     whole = components.data(now.site)
-    return whole if media else Data(whole.files, whole.theirs, whole.stores)
+    return whole if media else Data(whole.files, whole.theirs, whole.stores, units=whole.units)
 
 
 def written(now: Session, part: str, data: Data, made: int, transfer: Transfer) -> dict[str, Any]:

@@ -24,13 +24,15 @@ class Tree:
 @dataclass(frozen=True)
 class Data:
     """What can't be made again: `files` (or directories with all that is in them), rows, and trees, by the names of
-    their streams. `theirs` are files that aren't ours: a restore writes them only where nothing is.
+    their streams. `theirs` are files that aren't ours: a restore writes them only where nothing is. `units` are those
+    of the servers whose rows they are.
     """
 
     files: tuple[str, ...] = ()
     theirs: tuple[str, ...] = ()
     stores: Mapping[str, Store] = field(default_factory=dict)
     trees: Mapping[str, Tree] = field(default_factory=dict)
+    units: tuple[str, ...] = ()
 
     def __add__(self, other: Data) -> Data:
         return Data(
@@ -38,4 +40,5 @@ class Data:
             (*self.theirs, *other.theirs),
             {**self.stores, **other.stores},
             {**self.trees, **other.trees},
+            (*self.units, *other.units),
         )

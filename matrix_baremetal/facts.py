@@ -22,7 +22,8 @@ class Facts:
 
     `addresses` are those of its own that the internet can reach: none behind NAT, and then nothing is known.
     `no_cluster` says why none of its Postgres clusters can be ours; without Postgres there is neither. `pool` is the
-    most connections that one process of Synapse opens, `used_port` where its config says that Postgres is.
+    most connections that one process of Synapse opens, `used_port` where its config says that Postgres is. `in_files`
+    are the system users of those bridges that have their rows in an SQLite file.
     """
 
     release: int
@@ -37,6 +38,7 @@ class Facts:
     no_cluster: Obstacle | None = None
     pool: int = POOL
     used_port: int | None = None
+    in_files: tuple[str, ...] = ()
 
 
 def read(host: Host) -> Facts:
@@ -59,7 +61,13 @@ def read(host: Host) -> Facts:
         no_cluster=chosen if isinstance(chosen, Obstacle) else None,
         pool=pool(host),
         used_port=used,
+        in_files=tuple(name for name in host.names("/var/lib") if host.node(sqlite_file(name))),
     )
+
+
+def sqlite_file(user: str) -> str:
+    """Where a bridge has its rows that has them in a file."""
+    return f"/var/lib/{user}/database/bridge.db"
 
 
 def python(host: Host) -> str:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from matrix_baremetal import standing
 from matrix_baremetal.checks.machine import Right
 from matrix_baremetal.components.component import TLS
+from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.kernel import Listener
@@ -91,7 +92,7 @@ def unready(site: Site, needs: Needs, host: Host, manifest: Manifest) -> list[Ob
 def lasting(site: Site, needs: Needs, host: Host, manifest: Manifest) -> Iterator[Obstacle]:
     """What can never change on a machine."""
     yield from permanence(site, host, manifest)
-    yield from same_store(site, needs, host)
+    yield from same_store(site, host)
 
 
 def refuse(obstacles: list[Obstacle]) -> None:
@@ -151,20 +152,19 @@ def another(host: Host) -> Iterator[Obstacle]:
         )
 
 
-def same_store(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:
-    """What a server has kept in one kind of database is not left behind for an empty one of the other kind."""
+def same_store(site: Site, host: Host) -> Iterator[Obstacle]:
+    """What Synapse has kept in one kind of database is not left behind for an empty one of the other kind."""
     written = re.search(r"^database:\n  name: (\w+)$", homeserver_yaml(host), re.MULTILINE)
-    for name in (need.name for need in needs.of(Database)):
-        stores, wanted = site.stores(name), site.store(name)
-        # With Synapse's config lost, whoever has its tables is the one.
-        left = [s for s in stores.values() if (s.driver == written[1] if written else s.used(host))]
-        if left and wanted not in left:
-            yield Obstacle(
-                f"this homeserver keeps its accounts and messages in {left[0].kind}, and {wanted.kind} would begin "
-                "without any",
-                f"set database: {left[0].kind} in the config"
-                + (", then: matrix-baremetal migrate sqlite-to-postgres" if wanted.kind == "postgres" else ""),
-            )
+    stores, wanted = site.stores(USER), site.store(USER)
+    # With Synapse's config lost, whoever has its tables is the one.
+    left = [s for s in stores.values() if (s.driver == written[1] if written else s.used(host))]
+    if left and wanted not in left:
+        yield Obstacle(
+            f"this homeserver keeps its accounts and messages in {left[0].kind}, and {wanted.kind} would begin "
+            "without any",
+            f"set database: {left[0].kind} in the config"
+            + (", then: matrix-baremetal migrate sqlite-to-postgres" if wanted.kind == "postgres" else ""),
+        )
 
 
 def databases(site: Site, needs: Needs, host: Host) -> Iterator[Obstacle]:

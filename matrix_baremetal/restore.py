@@ -22,7 +22,7 @@ from matrix_baremetal.components.component import ETC, SECRETS, STATE
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, USER
 from matrix_baremetal.components.postgres import Postgres
 from matrix_baremetal.components.sqlite import Sqlite
-from matrix_baremetal.components.synapse import MEDIA, UNIT
+from matrix_baremetal.components.synapse import MEDIA
 from matrix_baremetal.config import Config
 from matrix_baremetal.data import Data, Tree
 from matrix_baremetal.errors import ConfigError, Error, Obstacle
@@ -55,6 +55,12 @@ class Held:
     def mark(self) -> str:
         """The id that tells it from other backups."""
         return str(self.manifest["id"])
+
+    @property
+    def in_files(self) -> tuple[str, ...]:
+        """The system users of those bridges whose rows are those of an SQLite file."""
+        rows = self.manifest["stores"].items()
+        return tuple(f"matrix-{n}" for n, row in rows if n.startswith("bridge-") and row["kind"] == "sqlite")
 
     @contextlib.contextmanager
     def streams(self, host: Host, wanted: Collection[str]) -> Iterator[Iterator[tuple[str, BinaryIO]]]:
@@ -172,11 +178,11 @@ def foundation(now: Session) -> Iterator[converge.Change]:
 
 
 def bring(now: Session, held: Held, kept: str, transfer: Transfer) -> None:
-    """Put everything in place; Synapse stands still from when the rows and the media are here."""
+    """Put everything in place; whose rows they are stand still from when the rows and the media are here."""
     host, declared = now.host, components.data(now.site)
     load(now, held, kept, transfer)
     transfer.begin("change places")
-    host.run("systemctl", "stop", UNIT, timeout=300)
+    host.run("systemctl", "stop", *declared.units, timeout=300)
     files(host, held, declared)
     for name in held.manifest["stores"]:
         copy = declared.stores[name].copy

@@ -36,11 +36,15 @@ def begin(root: str, file: str | None, wheelhouse: str | None = None) -> Session
     return of(host, config.load(path), wheelhouse)
 
 
-def of(host: Host, wanted: config.Config, wheelhouse: str | None = None) -> Session:
-    """A session for a config that was read already, with the Synapse that this machine is to run."""
+def of(host: Host, wanted: config.Config, wheelhouse: str | None = None, in_files: tuple[str, ...] = ()) -> Session:
+    """A session for a config that was read already, with the Synapse that this machine is to run; `in_files` are
+    bridges that will have their rows in a file.
+    """
     shipped = versions.read()
     chosen = release.chosen(host, shipped)
-    site = Site(wanted, facts.read(host), chosen, wheelhouse, release.kept(host, chosen.synapse.version))
+    seen = facts.read(host)
+    seen = replace(seen, in_files=(*seen.in_files, *in_files))
+    site = Site(wanted, seen, chosen, wheelhouse, release.kept(host, chosen.synapse.version))
     trial = release.read(host).trial
     if trial and outgrown(host, site, trial):
         site = replace(site, versions=release.at(host, shipped, trial), before=chosen.synapse.version)

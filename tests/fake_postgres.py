@@ -63,6 +63,11 @@ SOUND = {
 }
 
 
+# Of Synapse, and of mautrix's bridges.
+TABLES = (store.SCHEMA, "version")
+COUNTS, NOTED = [postgres_copy.COUNT.format(table) for table in TABLES], [store.noted(table) for table in TABLES]
+
+
 @dataclass
 class FakePostgres:
     """Roles with their comments, databases, and of Synapse's tables the accounts (name, whether an admin).
@@ -142,12 +147,12 @@ class FakePostgres:
             return [[n] for n, b in owned if b.comment.startswith(values["comment"])]
         if sql == postgres_copy.FIND:
             return [[base.comment, base.owner]] if base else []
-        if sql == postgres_copy.COUNT:
+        if sql in COUNTS:
             seen = self.bases[database]
             return [["93", str(seen.tables)]] if seen.version else []
         if sql == postgres.COUNT_TABLES:
             return [[str(self.bases[database].tables)]]
-        if sql == store.VERSION:
+        if sql in NOTED:
             return [["1"]] if self.bases[database].version else []
         if sql == quoted(matrix.FIND_USER):
             password = str(int(name in self.hashes or name in self.deactivated))

@@ -31,7 +31,7 @@ def run(args: Namespace) -> int:
     transfer = Transfer(quiet=args.quiet or args.json)
     with locked(host, "restore", wait=args.wait):
         held = restore.read(host, os.path.abspath(args.file), args.identity, transfer)
-        now = session.of(host, held.config, args.wheelhouse)
+        now = session.of(host, held.config, args.wheelhouse, held.in_files)
         found = preflight.unready(now.site, now.needs, host, now.manifest)
         preflight.refuse([*restore.obstacles(now, held), *found])
         log.warn(ONE)
@@ -66,10 +66,10 @@ def brought(host: Host, held: Held, args: Namespace, transfer: Transfer) -> tupl
     """Bring it here and converge; the changes, and with which commands goes what was here before."""
     kept = restore.begun(host, held)
     with report.progress(json=args.json, quiet=args.quiet) as progress:
-        for change in restore.foundation(session.of(host, held.config, args.wheelhouse)):
+        for change in restore.foundation(session.of(host, held.config, args.wheelhouse, held.in_files)):
             progress.tell(change)
     # Where Postgres came just now, there is a cluster to speak with.
-    restore.bring(session.of(host, held.config, args.wheelhouse), held, kept, transfer)
+    restore.bring(session.of(host, held.config, args.wheelhouse, held.in_files), held, kept, transfer)
     release.restored(host, versions.read(), held.manifest.get("synapse", ""))
     now = session.begin(args.root, config.DEFAULT, args.wheelhouse)
     changes = apply.bring(now, json=args.json, quiet=args.quiet)

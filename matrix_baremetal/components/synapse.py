@@ -99,7 +99,11 @@ class Synapse(Component):
     def data(self, needs: Needs) -> Data:
         stores = {"database": self.site.store(USER)}
         return Data(
-            (CREDENTIALS["signing_key"], f"{ETC}/conf.d"), (), stores, {"media": Tree(f"{DATA}/media", USER, MEDIA)}
+            (CREDENTIALS["signing_key"], f"{ETC}/conf.d"),
+            (),
+            stores,
+            {"media": Tree(f"{DATA}/media", USER, MEDIA)},
+            (UNIT,),
         )
 
     def checks(self, needs: Needs) -> Iterator[Check]:

@@ -13,7 +13,7 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.postgres import MARK_DATABASE, OURS, SEPARATOR, Database, program, query
-from matrix_baremetal.resources.store import NUMBERS, VERSION, Copy
+from matrix_baremetal.resources.store import NUMBERS, SCHEMA, Copy, noted
 from matrix_baremetal.shell import Failed
 
 # One-time keys are handed out once each: clients of a server that went back in time would get used ones, and could
@@ -30,6 +30,7 @@ class PostgresCopy(Copy):
     database: str
     port: int
     purpose: str = "restored"
+    versions: str = SCHEMA
 
     @property
     def second(self) -> str:
@@ -101,7 +102,7 @@ class PostgresCopy(Copy):
 
     def forget(self, host: Host, kept: str) -> None:
         name = f"{self.database}-{kept}"
-        if self.taken(host, kept) and not query(host, self.port, VERSION, database=name):
+        if self.taken(host, kept) and not query(host, self.port, noted(self.versions), database=name):
             query(host, self.port, DROP, name=name)
 
     def kept(self, kept: str) -> str:
@@ -111,9 +112,9 @@ class PostgresCopy(Copy):
         return self._counted(host, self.database)
 
     def _counted(self, host: Host, database: str) -> dict[str, str]:
-        """The schema's version and the number of tables; nothing before Synapse's first start."""
+        """The schema's version and the number of tables; nothing before its server's first start."""
         try:
-            schema, *tables = self._ask(host, database, COUNT)
+            schema, *tables = self._ask(host, database, COUNT.format(self.versions))
         except Failed as error:
             if NO_TABLE in error.result.err:
                 return {}
@@ -124,7 +125,7 @@ class PostgresCopy(Copy):
 FIND = """SELECT coalesce(shobj_description(oid, 'pg_database'), ''), pg_get_userbyid(datdba) FROM pg_database
 WHERE datname = :'name';"""
 DROP = """DROP DATABASE :"name" WITH (FORCE);"""
-COUNT = """SELECT max(version), (SELECT count(*) FROM pg_tables WHERE schemaname = 'public') FROM schema_version;"""
+COUNT = """SELECT max(version), (SELECT count(*) FROM pg_tables WHERE schemaname = 'public') FROM {};"""
 # Both names at once: a power cut leaves the old database in its place, or the new one.
 TAKE = """\\o /dev/null
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname IN (:'first', :'second');

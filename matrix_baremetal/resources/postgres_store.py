@@ -27,7 +27,7 @@ from matrix_baremetal.resources.postgres import (
 )
 from matrix_baremetal.resources.postgres_copy import DROP, PostgresCopy
 from matrix_baremetal.resources.postgres_upkeep import PostgresUpkeep
-from matrix_baremetal.resources.store import Copy, Rows, Store
+from matrix_baremetal.resources.store import SCHEMA, Copy, Rows, Store
 from matrix_baremetal.resources.upkeep import Upkeep
 from matrix_baremetal.shell import Result
 
@@ -47,6 +47,7 @@ class PostgresStore(Store):
     lost: Obstacle | None = None
     # Where the server looks for it as yet.
     used_port: int | None = None
+    versions: str = SCHEMA
 
     @property
     def settings(self) -> dict[str, Any]:
@@ -83,7 +84,7 @@ class PostgresStore(Store):
 
     @property
     def copy(self) -> Copy:
-        return PostgresCopy(self.database, self.cluster.port)
+        return PostgresCopy(self.database, self.cluster.port, versions=self.versions)
 
     @property
     def upkeep(self) -> Upkeep:

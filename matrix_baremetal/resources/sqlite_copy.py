@@ -13,7 +13,7 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.postgres_copy import WITHOUT
-from matrix_baremetal.resources.store import NUMBERS, Copy
+from matrix_baremetal.resources.store import NUMBERS, SCHEMA, Copy
 
 JOURNALS = ("", "-wal", "-shm", "-journal")
 
@@ -25,6 +25,7 @@ class SqliteCopy(Copy):
     path: str
     user: str
     purpose: str = "restored"
+    versions: str = SCHEMA
 
     @property
     def second(self) -> str:
@@ -47,6 +48,10 @@ class SqliteCopy(Copy):
 
     def begin(self, host: Host, *, script: bool = False) -> tuple[str, ...]:
         self.discard(host)
+        directory = self.path.rpartition("/")[0]
+        for place in (directory.rpartition("/")[0], directory):
+            if host.node(place) is None:
+                host.mkdir(place, 0o700, owner=self.user, group=self.user)
         return self._run(host, LOAD, self.purpose)
 
     def discard(self, host: Host) -> None:
@@ -107,7 +112,8 @@ class SqliteCopy(Copy):
 
     def _counted(self, host: Host, path: str) -> dict[str, str]:
         result = host.run(
-            *(*as_user(self.user), "/usr/bin/python3", "-I", "-c", COUNT, str(host.path(path))), ok=range(256)
+            *(*as_user(self.user), "/usr/bin/python3", "-I", "-c", COUNT, str(host.path(path)), self.versions),
+            ok=range(256),
         )
         if result.status:
             raise Error(f"SQLite can't read {path}: {result.last_words}", hint=f"ls -l {path}")
@@ -156,8 +162,8 @@ import json, pathlib, sqlite3, sys
 try:
     base = sqlite3.connect(pathlib.Path(sys.argv[1]).as_uri() + "?mode=ro", uri=True, timeout=30)
     found = {}
-    if base.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone():
-        [version] = base.execute("SELECT max(version) FROM schema_version").fetchone()
+    if base.execute("SELECT 1 FROM sqlite_master WHERE name = ?", sys.argv[2:]).fetchone():
+        [version] = base.execute(f"SELECT max(version) FROM {sys.argv[2]}").fetchone()
         [tables] = base.execute("SELECT count(*) FROM sqlite_master WHERE type = 'table'").fetchone()
         if version is not None:
             second = sys.argv[1].endswith((".restored", ".drill"))

@@ -12,7 +12,7 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.sqlite_copy import SqliteCopy
 from matrix_baremetal.resources.sqlite_upkeep import SqliteUpkeep
-from matrix_baremetal.resources.store import Copy, Rows, Store
+from matrix_baremetal.resources.store import SCHEMA, Copy, Rows, Store
 from matrix_baremetal.resources.upkeep import Upkeep
 from matrix_baremetal.shell import Result
 
@@ -26,6 +26,7 @@ class SqliteStore(Store):
 
     path: str
     user: str
+    versions: str = SCHEMA
 
     @property
     def directory(self) -> str:
@@ -77,7 +78,7 @@ class SqliteStore(Store):
 
     @property
     def copy(self) -> Copy:
-        return SqliteCopy(self.path, self.user)
+        return SqliteCopy(self.path, self.user, versions=self.versions)
 
     @property
     def upkeep(self) -> Upkeep:

@@ -23,6 +23,8 @@ class Store(ABC):
     kind: ClassVar[str]
     # What Synapse calls it.
     driver: ClassVar[str]
+    # The table in which its server notes the schema's version.
+    versions: str
 
     @property
     @abstractmethod
@@ -81,8 +83,8 @@ class Store(ABC):
         """What of it is empty, and how it becomes smaller."""
 
     def used(self, host: Host) -> bool:
-        """Whether there is what somebody would miss: Synapse has been at work in it."""
-        return bool(self.rows(host, VERSION))
+        """Whether there is what somebody would miss: its server has been at work in it."""
+        return bool(self.rows(host, noted(self.versions)))
 
 
 class Copy(ABC):
@@ -151,7 +153,15 @@ class Copy(ABC):
         """Take the second store away, and what a kill left of one; nothing where there is none."""
 
 
-VERSION = """SELECT 1 FROM schema_version LIMIT 1;"""
+# That of Synapse.
+SCHEMA = "schema_version"
+
+
+def noted(versions: str) -> str:
+    """The question whether a server has noted its schema's version."""
+    return f"SELECT 1 FROM {versions} LIMIT 1;"
+
+
 # Synapse's work on its own tables, as a new version or a new server begins it.
 UPDATES = """SELECT update_name FROM background_updates ORDER BY update_name;"""
 NUMBERS = """SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM rooms);"""

@@ -42,9 +42,9 @@ def test_a_database_of_the_other_kind_is_refused_where_there_is_one_already(
 ) -> None:
     now = a_session(machine, first)
     list(converge(now.resources, now.host, now.manifest))
-    assert list(preflight.same_store(now.site, now.needs, now.host)) == []
+    assert list(preflight.same_store(now.site, now.host)) == []
     other = a_session(machine, second)
-    obstacle = one(preflight.same_store(other.site, other.needs, other.host))
+    obstacle = one(preflight.same_store(other.site, other.host))
     assert "would begin without any" in obstacle.message
     assert f"set database: {now.site.config.database}" in obstacle.hint
     before = machine.tree()
@@ -56,12 +56,9 @@ def test_a_database_of_the_other_kind_is_refused_where_there_is_one_already(
 def test_a_database_of_the_other_kind_is_seen_with_synapses_config_lost_too(machine: Machine) -> None:
     machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse", comment=OURS, version=True)
     now = a_session(machine, SQLITE)
-    assert (
-        "keeps its accounts and messages in postgres"
-        in one(preflight.same_store(now.site, now.needs, now.host)).message
-    )
+    assert "keeps its accounts and messages in postgres" in one(preflight.same_store(now.site, now.host)).message
     now = a_session(machine)
-    assert list(preflight.same_store(now.site, now.needs, now.host)) == []
+    assert list(preflight.same_store(now.site, now.host)) == []
 
 
 def test_all_that_postgres_has_in_our_way_is_told_before_the_first_change(machine: Machine) -> None:

@@ -194,3 +194,18 @@ def test_it_is_counted_as_with_postgres(host: FakeHost) -> None:
         "INSERT INTO local_media_repository VALUES (5), (NULL), (2);",
     )
     assert tally.read(host, STORE) == tally.Tally(1, 1, 3, 1, 7, 0)
+
+
+def test_another_servers_rows_are_known_by_its_own_table(tmp_path: Path) -> None:
+    host = FakeHost(Machine(tmp_path))
+    host.machine.users.append("matrix-bridge-whatsapp")
+    place = host.path("/var/lib/matrix-bridge-whatsapp/database/bridge.db")
+    place.parent.mkdir(parents=True)
+    base = sqlite3.connect(place)
+    base.execute("CREATE TABLE version (version INTEGER, compat INTEGER)")
+    bridge = SqliteStore("/var/lib/matrix-bridge-whatsapp/database/bridge.db", "matrix-bridge-whatsapp", "version")
+    assert (bridge.used(host), bridge.copy.counted(host)) == (False, {})
+    base.execute("INSERT INTO version VALUES (27, 9)")
+    base.commit()
+    base.close()
+    assert (bridge.used(host), bridge.copy.counted(host)) == (True, {"schema": "27", "tables": "1"})
