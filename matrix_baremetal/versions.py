@@ -108,6 +108,10 @@ class Packed:
         return Pin(self.version, build.url, build.sha256)
 
 
+class Program(Packed):
+    """The same, where what they publish is the program itself."""
+
+
 @dataclass(frozen=True)
 class Versions:
     """versions.yaml."""
@@ -120,11 +124,17 @@ class Versions:
     ketesa: Pin
     synapse_admin: Pin
     livekit: Packed
+    mautrix_whatsapp: Program
 
     @property
     def releases(self) -> dict[str, Pin]:
         """What comes as an archive, by name."""
         return {name: pin for name in known(Versions) if isinstance(pin := getattr(self, name), Pin)}
+
+    @property
+    def programs(self) -> dict[str, Program]:
+        """What comes as a program, by name."""
+        return {name: each for name in known(Versions) if isinstance(each := getattr(self, name), Program)}
 
     def running(self, version: str, lock: str = "") -> Versions:
         """The same with another Synapse; its lock where this release ships none."""

@@ -102,12 +102,14 @@ TOKENS, TOKENS_URL = b"another program", "https://mirror.example.net/lk-jwt-serv
 def versions() -> Versions:
     """What this release ships, with archives that a test has in place of upstream's."""
     pins = {n: replace(p, sha256=sha256(STAND_INS[n]), signature=None) for n, p in read().releases.items()}
-    return replace(read(), **pins, livekit=stood_in(read().livekit))  # type: ignore[arg-type]
+    programs = {n: stood_in(p, n.encode()) for n, p in read().programs.items()}
+    livekit = stood_in(read().livekit, LIVEKIT)
+    return replace(read(), **pins, **programs, livekit=livekit)  # type: ignore[arg-type]
 
 
-def stood_in(packed: Packed) -> Packed:
-    """An archive of a test's, for whatever processor."""
-    digest = sha256(LIVEKIT)
+def stood_in(packed: Packed, data: bytes) -> Packed:
+    """What a test has in its place, for whatever processor."""
+    digest = sha256(data)
     x86_64, aarch64 = (replace(build, sha256=digest) for build in (packed.x86_64, packed.aarch64))
     return replace(packed, x86_64=x86_64, aarch64=aarch64)
 
@@ -115,4 +117,5 @@ def stood_in(packed: Packed) -> Packed:
 def offered() -> dict[str, bytes]:
     """Those archives by the addresses that they are published at."""
     found = {pin.url: STAND_INS[name] for name, pin in read().releases.items()}
-    return found | {read().livekit.x86_64.url: LIVEKIT, TOKENS_URL: TOKENS}
+    builds = {b.url: n.encode() for n, p in read().programs.items() for b in (p.x86_64, p.aarch64)}
+    return found | builds | {read().livekit.x86_64.url: LIVEKIT, TOKENS_URL: TOKENS}

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from matrix_baremetal.config_web import Release
 from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.resources.python import Virtualenv
-from matrix_baremetal.versions import Pin, lock
+from matrix_baremetal.versions import Pin, Program, lock
 
 OPT = "/opt/matrix-baremetal"
 
@@ -23,6 +24,11 @@ def download(name: str, pin: Pin, release: Release | None, shelf: str | None) ->
         return Download(path, pin.version, pin.sha256, url=pin.url, signed=pin.signature, shelf=shelf)
     version = pin.version if release.sha256 == pin.sha256 else release.sha256[:12]
     return Download(path, version, release.sha256, url=release.url, shelf=shelf)
+
+
+def program(name: str, version: Program, architecture: str, release: Release | None, shelf: str | None) -> Download:
+    """A program that is one file, below a directory of its name."""
+    return replace(download(name, version.pin(architecture), release, shelf), program=name.rpartition("/")[2])
 
 
 def virtualenv(path: str, pins: str, python: str, wheelhouse: str | None) -> Virtualenv:

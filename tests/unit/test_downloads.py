@@ -197,3 +197,15 @@ def test_all_of_it_goes_when_it_is_not_asked_for_any_more(host: FakeHost) -> Non
     Download(OPT).undo(host)
     assert host.node(OPT) is None
     assert host.node("/opt/matrix-baremetal") is not None
+
+
+def test_what_is_no_archive_is_a_program(host: FakeHost) -> None:
+    program = b"\x7fELF and more"
+    host.machine.downloads[URL] = program
+    wanted = Download("/opt/matrix-baremetal/bridges/whatsapp", "1.0", sha256(program), url=URL, program="whatsapp")
+    wanted.make(host, None)
+    assert wanted.find(host) == wanted
+    file = host.path(f"{wanted.path}/current/files/whatsapp")
+    assert (file.read_bytes(), file.stat().st_mode & 0o777) == (program, 0o755)
+    wanted.undo(host)
+    assert not host.path(wanted.path).exists()

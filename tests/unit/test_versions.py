@@ -9,7 +9,7 @@ import pytest
 from matrix_baremetal import names, versions
 from matrix_baremetal.resources.downloads import NAME
 
-PINS = versions.read().releases
+PINS, PROGRAMS = versions.read().releases, versions.read().programs
 
 
 def test_there_are_those_that_components_ask_for() -> None:
@@ -36,5 +36,20 @@ def test_a_signature_is_of_that_file_and_by_a_key_of_a_whole_fingerprint(name: s
     assert re.fullmatch(r"[0-9A-F]{40}", pin.signature.fingerprint)
 
 
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_a_program_is_pinned_for_both_processors_at_an_address_that_says_which(name: str) -> None:
+    program = PROGRAMS[name]
+    assert NAME.fullmatch(program.version)
+    for build, word in ((program.x86_64, "amd64"), (program.aarch64, "arm64")):
+        assert names.url(build.url) == build.url
+        assert f"/v{program.version}/" in build.url
+        assert build.url.endswith(f"-{word}")
+        assert names.sha256(build.sha256) == build.sha256
+    assert program.pin("aarch64").sha256 == program.aarch64.sha256
+    assert program.pin("x86_64").url == program.x86_64.url
+
+
 def test_no_hash_is_pinned_twice() -> None:
-    assert len({pin.sha256 for pin in PINS.values()}) == len(PINS)
+    builds = [build for each in PROGRAMS.values() for build in (each.x86_64, each.aarch64)]
+    hashes = [*(pin.sha256 for pin in PINS.values()), *(build.sha256 for build in builds)]
+    assert len(set(hashes)) == len(hashes)
