@@ -32,7 +32,7 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "synapse.workers={}",
-        *(f"bridges.{name}" for name in ("whatsapp", "signal", "telegram", "discord", "xmpp")),
+        *(f"bridges.{name}" for name in ("discord", "xmpp")),
         "ddns",
     }
 )

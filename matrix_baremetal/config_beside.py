@@ -103,10 +103,43 @@ class Irc:
 
 
 @dataclass(frozen=True)
+class Mautrix:
+    """One of the mautrix bridges: `users` are who may use it, everybody with an account here where none is named."""
+
+    enabled: bool = False
+    users: tuple[Annotated[str, names.localpart], ...] = ()
+    admins: tuple[Annotated[str, names.localpart], ...] = ()
+    release: Release | None = None
+
+
+def _id(number: int) -> int:
+    if number < 1:
+        raise ValueError(f"{number} is no id; https://my.telegram.org/apps gives you one")
+    return number
+
+
+@dataclass(frozen=True)
+class Telegram(Mautrix):
+    """The bridge to Telegram; id and hash are those of a program, as my.telegram.org gives them to everybody."""
+
+    api_id: Annotated[int, _id] | None = None
+    api_hash_file: Annotated[str, names.path] | None = None
+
+    def __post_init__(self) -> None:
+        missing = [name for name in ("api_id", "api_hash_file") if getattr(self, name) is None]
+        if self.enabled and missing:
+            message = f"Telegram talks to no program without an id and a hash, and {' and '.join(missing)} is missing"
+            raise Mistakes([Mistake(("enabled",), message, "make both at https://my.telegram.org/apps")])
+
+
+@dataclass(frozen=True)
 class Bridges:
     """To which other networks there is a bridge."""
 
     irc: Irc = Irc()
+    whatsapp: Mautrix = Mautrix()
+    telegram: Telegram = Telegram()
+    signal: Mautrix = Mautrix()
 
 
 NO_TURN, NO_CALLS, NO_BRIDGES = Turn(), Calls(), Bridges()

@@ -104,6 +104,8 @@ WHAT: Mapping[str, str] = {
     "calls.lk_jwt_service.sha256": "Its hash, as sha256sum prints it.",
     "calls.jitsi": "The host name of a Jitsi that there is already, for clients to use; or none.",
     "bridges": "Bridges to other networks.",
+    "bridges.telegram.api_id": "The number that https://my.telegram.org/apps gave you. Needed where it is enabled.",
+    "bridges.telegram.api_hash_file": "A file with the api_hash that came with it. Needed where it is enabled.",
     "bridges.irc": "IRC, by heisenbridge.",
     "bridges.irc.enabled": "Whether there is a bridge to IRC.",
     "bridges.irc.owner": "Whose it is: the name of an account here, as in alice. Needed where it is enabled.",
@@ -115,6 +117,18 @@ WHAT: Mapping[str, str] = {
     "backup.encrypt_to": "A recipient of age (age1…), or the file of a public key of gpg.",
     "backup.command": "A program that is given each new backup, to take it elsewhere.",
 }
+
+for _name, _network in (("whatsapp", "WhatsApp"), ("telegram", "Telegram"), ("signal", "Signal")):
+    WHAT = {
+        **WHAT,
+        f"bridges.{_name}": f"{_network}, by mautrix-{_name}.",
+        f"bridges.{_name}.enabled": f"Whether there is a bridge to {_network}.",
+        f"bridges.{_name}.users": "Who may use it: names of accounts here. None: everybody with an account here.",
+        f"bridges.{_name}.admins": "Who may use it, and look into it by its commands for administrators.",
+        f"bridges.{_name}.release": "Another program than the pinned one, from a mirror for instance.",
+        f"bridges.{_name}.release.url": "Its https address.",
+        f"bridges.{_name}.release.sha256": "Its hash, as sha256sum prints it.",
+    }
 
 
 def schema() -> dict[str, Any]:

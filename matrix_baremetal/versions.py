@@ -125,6 +125,8 @@ class Versions:
     synapse_admin: Pin
     livekit: Packed
     mautrix_whatsapp: Program
+    mautrix_telegram: Program
+    mautrix_signal: Program
 
     @property
     def releases(self) -> dict[str, Pin]:

@@ -23,7 +23,8 @@ from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 
 # With each part that has a check of its own.
 CALLS = f"calls: {{element_call: true, lk_jwt_service: {{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}}}\n"
-BESIDE = CALLS + "turn: {enabled: true}\nbridges: {irc: {enabled: true, owner: alice}}\nalerts: {invite: [alice]}\n"
+LED = "bridges: {irc: {enabled: true, owner: alice}, whatsapp: {enabled: true}}"
+BESIDE = f"{CALLS}turn: {{enabled: true}}\n{LED}\nalerts: {{invite: [alice]}}\n"
 SITE = f"{MINIMAL}web_client: {{kind: element}}\n{BESIDE}"
 HOME = "example.org"
 HOST = "matrix.example.org"
@@ -51,6 +52,8 @@ def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None)
     now = a_session(machine, text)
     now.manifest.server_name = HOME
     list(converge(now.resources, now.host, now.manifest))
+    if now.site.config.bridges.whatsapp.enabled:
+        machine.put("/var/lib/matrix-bridge-whatsapp/database/bridge.db", "", 0o600)
     now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
     machine.started.clear()
     return machine

@@ -41,6 +41,7 @@ from tests.check_breaks import (
 from tests.fake_units import Unit
 
 REGISTRATION = "/etc/matrix-baremetal/bridges/irc.yaml"
+BRIDGE_FILE = "/var/lib/matrix-bridge-whatsapp/database/bridge.db"
 CASES = (
     Case("installed", lost("/var/lib/matrix-baremetal/manifest.json"), "nothing is installed"),
     Case("units.nginx", unit("nginx.service", active=False), "nginx.service is inactive"),
@@ -101,6 +102,7 @@ CASES = (
     Case("ports.udp.7882", hears(7882), "nothing listens on port 7882 (UDP)"),
     Case("bridges.irc", api("ping", Answer(504, {"error": "Connection timed out"})), "don't hear each other"),
     Case("bridges.irc", lambda m: m.put(REGISTRATION, "", 0o600), "can't be used"),
+    Case("bridges.rows.whatsapp", lambda m: m.at(BRIDGE_FILE).unlink(), "can't use its database: there is no"),
     Case(
         "turn.relay.udp", relays(address="", allowed=(), fault="no answer within 2.5 s"), "no call is relayed by UDP"
     ),

@@ -76,10 +76,11 @@ class FakeNet(Net):
     def _ping(self, name: str, token: str | None) -> Answer:
         """Synapse asks a bridge that it knows by its token, where that runs."""
         machine = self.machine
-        registration = json.loads(machine.at("/etc/matrix-baremetal/bridges/irc.yaml").read_text())
+        bridge = "irc" if name == "heisenbridge" else name.removesuffix("bot")
+        registration = json.loads(machine.at(f"/etc/matrix-baremetal/bridges/{bridge}.yaml").read_text())
         if (name, token) != (registration["id"], registration["as_token"]):
             return Answer(403, {"errcode": "M_FORBIDDEN", "error": "Appservice doesn't exist"})
-        if not machine.unit("matrix-bridge-irc.service").active:
+        if not machine.unit(f"matrix-bridge-{bridge}.service").active:
             return Answer(502, {"errcode": "M_CONNECTION_FAILED", "error": "Connection refused"})
         return machine.internet.synapse.get("ping", Answer(200, {"duration_ms": 3}))
 

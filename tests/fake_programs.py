@@ -26,6 +26,7 @@ from tests.fake_units import Unit
 from tests.fake_web import Internet
 
 GOOD = Result(0, "", "")
+BRIDGES = ("irc", "whatsapp", "telegram", "signal")
 
 
 @dataclass
@@ -211,7 +212,8 @@ class Programs(FakeCertificates):
 
     def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
         assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)
-        names = [f"matrix-{part}" for part in ("synapse", "metrics", "turn", "bridge-irc", "livekit", "lk-jwt")]
+        parts = ("synapse", "metrics", "turn", "livekit", "lk-jwt", *(f"bridge-{name}" for name in BRIDGES))
+        names = [f"matrix-{part}" for part in parts]
         self.users += [name for name in names if name not in self.users]
         return GOOD
 

@@ -99,6 +99,7 @@ class Machine(Programs):
             ("systemd-detect-virt",),
             ("timedatectl", "show"),
             ("setpriv", "--reuid=matrix-synapse"),
+            ("setpriv", "--reuid=matrix-bridge-whatsapp"),
             ("openssl", "x509"),
             ("openssl", "pkey"),
             ("openssl", "verify"),

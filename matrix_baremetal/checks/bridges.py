@@ -10,6 +10,7 @@ from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, last_lines, sh
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.admin_api import PORT
+from matrix_baremetal.resources.store import Store
 
 
 @dataclass(frozen=True)
@@ -42,3 +43,23 @@ class Linked(Check):
             message = f"the bridge to {self.name} and the homeserver don't hear each other: {answer.error}"
             return self.failed(message, *lines, next=f"journalctl -u {short(self.unit)}")
         return self.fine(f"the bridge to {self.name} and the homeserver hear each other")
+
+
+@dataclass(frozen=True)
+class Kept(Check):
+    """A bridge's rows: who is logged in to the other network, and which room is which chat there."""
+
+    form = "bridges.rows.{0.name}"
+    asks = "a bridge can read and write what it knows"
+    depth = 2
+
+    name: str
+    unit: str
+    store: Store
+    where: str
+
+    def look(self, host: Host) -> Finding:
+        if trouble := self.store.trouble(host):
+            message = f"the bridge to {self.name} can't use its database: {trouble.message}"
+            return self.failed(message, next=trouble.hint)
+        return self.fine(f"what the bridge to {self.name} knows is {self.where}")

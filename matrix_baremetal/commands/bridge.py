@@ -56,12 +56,13 @@ def listed(there: Sequence[Bridge], *, json: bool) -> None:
     """All that this release has."""
     if json:
         rows = [
-            {"name": each.name, "enabled": each.wanted(), "bot": each.account, "unit": each.unit} for each in there
+            {"name": each.name, "enabled": each.wanted(), "bot": each.account, "unit": each.unit, "keeps": each.keeps}
+            for each in there
         ]
         report.document({"bridges": rows})
         return
-    words = [("NAME", "", "TALK TO", "UNIT")]
-    words += [(each.name, "on" if each.wanted() else "off", each.account, each.unit) for each in there]
+    words = [("NAME", "", "TALK TO", "UNIT", "WHAT IT KNOWS IS")]
+    words += [(b.name, "on" if b.wanted() else "off", b.account, b.unit, b.keeps) for b in there]
     print(report.table(words))
 
 
@@ -71,7 +72,8 @@ def status(now: Session, wanted: Sequence[Bridge], args: Namespace) -> int:
         raise Error("bridges are looked at on a machine that runs", hint="matrix-baremetal bridge list")
     if not wanted:
         raise Unknown("the config asks for no bridge", hint="matrix-baremetal bridge list")
-    ids = {id for each in wanted for id in (f"units.{each.unit.removesuffix('.service')}", f"bridges.{each.name}")}
+    forms = ("units.matrix-bridge-{}", "bridges.{}", "bridges.rows.{}")
+    ids = {form.format(each.name) for each in wanted for form in forms}
     needed = ids | {"synapse.ready"}
     found = examine([check for check in components.checks(now.site) if check.id in needed], now.host)
     rows: list[Finding] = [finding for finding in found if finding.id in ids or finding.state == "fail"]

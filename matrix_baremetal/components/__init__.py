@@ -28,6 +28,7 @@ from matrix_baremetal.components.web_client import WebClient
 from matrix_baremetal.components.welcome import Welcome
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
+from matrix_baremetal.resources.files import Directory
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.site import Site
 
@@ -64,7 +65,9 @@ def needs(site: Site) -> Needs:
 def resources(site: Site) -> tuple[Resource, ...]:
     """All that should be on the host of a site, in the order of making."""
     wanted = needs(site)
-    return tuple(resource for part in parts(site) for resource in part.resources(wanted))
+    every = [resource for part in parts(site) for resource in part.resources(wanted)]
+    # A directory that several of them have something in is made once.
+    return tuple(each for n, each in enumerate(every) if not isinstance(each, Directory) or each not in every[:n])
 
 
 def checks(site: Site) -> tuple[Check, ...]:

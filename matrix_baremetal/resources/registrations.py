@@ -1,10 +1,12 @@
-"""How a homeserver and a bridge know each other: a file that both read, with a token for each way.
+"""How a homeserver and a bridge know each other: a file that both read, with a token for each way; and whatever else
+is made of such tokens.
 
 The form is that of Matrix's application services ("Registration" in its specification).
 """
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -17,7 +19,8 @@ from matrix_baremetal.resources.resource import Resource
 class Registration(Resource):
     """A registration, for root alone: whoever reads it speaks for everybody whom the bridge speaks for.
 
-    `content` has the names of `tokens`, which are files with secrets, where their words go: {as_token}.
+    `content` has the names of `tokens`, which are files with secrets, where their words go: {as_token}. `borrowed`
+    are files of the operator's, by the names that they go by there.
     """
 
     path: str
@@ -25,10 +28,12 @@ class Registration(Resource):
     tokens: tuple[str, ...] = field(default=(), compare=False)
     mode: int = 0o600
     owner: str = "root"
+    called: str = field(default="registration", compare=False)
+    borrowed: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 
     @property
     def title(self) -> str:
-        return f"registration {self.path}"
+        return f"{self.called} {self.path}"
 
     def find(self, host: Host) -> Self | None:
         node, text = host.node(self.path), host.text(self.path)
@@ -41,18 +46,28 @@ class Registration(Resource):
 
     def make(self, host: Host, found: Self | None) -> None:
         text = self.content
+        for name, path in self.borrowed:
+            # In a folder there are none of the machine's own files, and the name shows where one goes.
+            if host.live and not lent(host, path):
+                raise Error(f"{path} should hold {name} and does not", hint=f"write it into {path}, on one line")
         for place, token in self._words(host):
-            if not token:
+            if not token and place[1:-1] not in dict(self.borrowed):
                 raise Error(f"the token for {place} in {self.path} is gone", hint="matrix-baremetal apply")
-            text = text.replace(place, token)
+            text = text.replace(place, token or place)
         host.write(self.path, text, self.mode, self.owner)
 
     def _words(self, host: Host) -> list[tuple[str, str]]:
         """Where a token goes, and the token."""
         names = (path.rpartition("-")[2] for path in self.tokens)
-        return [
+        own = [
             (f"{{{name}}}", (host.text(path) or "").strip()) for name, path in zip(names, self.tokens, strict=True)
         ]
+        return own + [(f"{{{name}}}", lent(host, path)) for name, path in self.borrowed]
 
     def undo(self, host: Host) -> None:
         host.remove(self.path)
+
+
+def lent(host: Host, path: str) -> str:
+    """What an operator's file holds, as it stands in a string of JSON's."""
+    return json.dumps((host.text(path) or "").strip())[1:-1]

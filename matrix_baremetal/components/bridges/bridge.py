@@ -57,19 +57,24 @@ class Bridge(Component):
     @property
     def registration(self) -> Registration:
         """What it and Synapse know each other by; both are handed it, which root alone can read."""
-        return Registration(f"{ETC}/bridges/{self.name}.yaml", self._registered(), tuple(s.path for s in self.tokens))
+        return self.made("", json.dumps(self.registered(), indent=1) + "\n")
+
+    def made(self, ending: str, content: str) -> Registration:
+        """A file of root's with those of its secrets that its content names."""
+        paths = [s.path for s in self.tokens if f"{{{s.path.rpartition('-')[2]}}}" in content]
+        return Registration(f"{ETC}/bridges/{self.name}{ending}.yaml", content, tuple(paths))
 
     @property
-    def tokens(self) -> tuple[Secret, Secret]:
+    def tokens(self) -> tuple[Secret, ...]:
         """What it says to Synapse, and Synapse to it. They stay when it goes: asked for again it is the same."""
-        ways = (("as_token", "shows Synapse"), ("hs_token", "shows the bridge"))
-        one, other = (
-            Secret(
-                f"{SECRETS}/bridge-{self.name}-{token}", use=f"{shows} who speaks for {self.name}", breaks="nothing"
-            )
-            for token, shows in ways
+        return (
+            self.secret("as_token", f"shows Synapse who speaks for {self.name}"),
+            self.secret("hs_token", f"shows the bridge who speaks for {self.name}"),
         )
-        return one, other
+
+    def secret(self, name: str, use: str, breaks: str | None = "nothing") -> Secret:
+        """One of its secrets."""
+        return Secret(f"{SECRETS}/bridge-{self.name}-{name}", use=use, breaks=breaks)
 
     def needs(self) -> Iterator[Need]:
         yield Port(self.port, self.unit)
@@ -80,15 +85,12 @@ class Bridge(Component):
     def resources(self, needs: Needs) -> Iterator[Resource]:
         yield SystemUser(self.user)
         yield from self.program()
-        drop_in = f"/etc/systemd/system/{self.unit}.d"
-        yield Directory(drop_in, 0o755)
-        yield File(f"{drop_in}/50-matrix-baremetal.conf", f"{HEAD}Environment='OPTIONS={' '.join(self.options())}'\n")
-        reads = (
-            self.registration.path,
-            *self.reads(),
-            *service_reads(self.unit),
-            f"{drop_in}/50-matrix-baremetal.conf",
-        )
+        reads = (self.registration.path, *self.reads(), *service_reads(self.unit))
+        if options := " ".join(self.options()):
+            drop_in = f"/etc/systemd/system/{self.unit}.d"
+            yield Directory(drop_in, 0o755)
+            yield File(f"{drop_in}/50-matrix-baremetal.conf", f"{HEAD}Environment='OPTIONS={options}'\n")
+            reads = (*reads, f"{drop_in}/50-matrix-baremetal.conf")
         yield Service(self.unit, reads=reads)
 
     def help(self) -> list[str]:
@@ -102,7 +104,7 @@ class Bridge(Component):
 
     @abstractmethod
     def program(self) -> Iterator[Resource]:
-        """Its program, in the order of making."""
+        """Its program and what that needs, in the order of making."""
 
     @abstractmethod
     def reads(self) -> tuple[str, ...]:
@@ -115,9 +117,15 @@ class Bridge(Component):
     def checks(self, needs: Needs) -> Iterator[Check]:
         yield Linked(self.name, self.registration.path, self.unit)
 
-    def _registered(self) -> str:
+    @property
+    def keeps(self) -> str:
+        """Where it has what it knows, for people."""
+        return "in Synapse's rooms"
+
+    def registered(self) -> dict[str, Any]:
+        """What the homeserver is told of it; JSON is YAML too, and has a writer that needs nothing."""
         ours = f"@{self.people}.*:{re.escape(self.config.server_name)}"
-        found: dict[str, Any] = {
+        return {
             "id": self.bot,
             "url": f"http://127.0.0.1:{self.port}",
             "as_token": "{as_token}",
@@ -127,8 +135,6 @@ class Bridge(Component):
             "rate_limited": False,
             "namespaces": {"users": [{"regex": ours, "exclusive": True}], "aliases": [], "rooms": []},
         }
-        # JSON is YAML too, and has a writer that needs nothing.
-        return json.dumps(found, indent=1) + "\n"
 
 
 HEAD = """\
