@@ -30,9 +30,10 @@ def go() -> str:
     return found
 
 
-def built(home: Path, package: str, *, tags: str = "", flags: str = "") -> Path:
-    """The program of a package, of the modules that `home` pins; `flags` are for the linker."""
-    words = ["build", "-trimpath", "-tags", tags, "-ldflags", f"-s -w {flags}", "-o"]
+def built(home: Path, package: str, *, tags: str = "", flags: str = "", c: bool = False) -> Path:
+    """The program of a package, of the modules that `home` pins; `flags` are the linker's. `c`: there is C in it."""
+    flags = f"-s -w {flags}{' -linkmode=external -extldflags=-static' * c}"
+    words = ["build", "-trimpath", "-tags", tags, "-ldflags", flags, "-o"]
     sources = sorted(each for each in home.rglob("*") if each.is_file())
     went_in = hashlib.sha256("\n".join([*words, package]).encode())
     for each in sources:
@@ -41,18 +42,18 @@ def built(home: Path, package: str, *, tags: str = "", flags: str = "") -> Path:
     # One at a time: a build takes all of a small machine.
     with lock("go"):
         if not place.exists():
-            compile(home, words, package, place)
+            compile(home, words, package, place, c=c)
     return place
 
 
-def compile(home: Path, words: list[str], package: str, place: Path) -> None:
+def compile(home: Path, words: list[str], package: str, place: Path, *, c: bool) -> None:
     """Build it, whole or not at all."""
     began = time.monotonic()
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name(f".{place.name}.new")
     argv = [go(), *words, str(draft), package]
-    # No C: what was built on one release of Debian runs on another.
-    env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-mod=readonly -buildvcs=false"}
+    # No library of C's beside it: what was built on one release of Debian runs on another.
+    env = {**os.environ, "CGO_ENABLED": str(int(c)), "GOFLAGS": "-mod=readonly -buildvcs=false"}
     done = subprocess.run(argv, cwd=home, env=env, capture_output=True, text=True, check=False)
     if done.returncode:
         raise CommandFailed("this machine", argv, done.returncode, done.stdout, done.stderr)

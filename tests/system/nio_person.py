@@ -21,6 +21,7 @@ from nio import (  # type: ignore[import-untyped]
     MatrixRoom,
     MegolmEvent,
     RoomCreateResponse,
+    RoomMessageNotice,
     RoomMessageText,
     RoomSendResponse,
 )
@@ -35,11 +36,11 @@ class Somebody:
         self.client = AsyncClient(url, user, store_path=store, config=AsyncClientConfig(encryption_enabled=True))
         self.read: dict[str, list[list[str]]] = {}
         self.invitations: list[str] = []
-        self.client.add_event_callback(self.message, RoomMessageText)
+        self.client.add_event_callback(self.message, (RoomMessageText, RoomMessageNotice))
         self.client.add_event_callback(self.unread, MegolmEvent)
         self.client.add_event_callback(self.invited, InviteMemberEvent)
 
-    async def message(self, room: MatrixRoom, event: RoomMessageText) -> None:
+    async def message(self, room: MatrixRoom, event: RoomMessageText | RoomMessageNotice) -> None:
         """A message that could be read; whether it came encrypted is part of what is told."""
         how = "encrypted" if event.decrypted else "in the clear"
         self.read.setdefault(room.room_id, []).append([event.sender, event.body, how])

@@ -23,6 +23,9 @@ OURS = (
     "matrix-bridge-irc.service",
     "matrix-livekit.service",
     "matrix-lk-jwt.service",
+    "matrix-bridge-whatsapp.service",
+    "matrix-bridge-telegram.service",
+    "matrix-bridge-signal.service",
 )
 # It installs packages, so it may do what they need.
 SETS_UP = "matrix-baremetal-firstboot.service"

@@ -1,4 +1,6 @@
-"""Releases as upstreams make them, for the lab's mirror: Hydrogen is the real one, made of what npm has."""
+"""Releases as upstreams make them, for the lab's mirror: Hydrogen is the real one, made of what npm has; a mautrix
+bridge is upstream's own but for the network behind it, as the module proxy has no more.
+"""
 
 from __future__ import annotations
 
@@ -7,9 +9,11 @@ import shutil
 import subprocess
 from pathlib import Path
 
+from tests.lab.go import built
 from tests.lab.places import CACHE, lock
 
 SOURCE = Path(__file__).parents[1] / "hydrogen"
+BRIDGE = Path(__file__).parents[1] / "go/mautrix"
 
 
 def hydrogen() -> bytes:
@@ -40,3 +44,8 @@ def hydrogen() -> bytes:
             (home / "packed").replace(home / "hydrogen-web.tar.gz")
             shutil.rmtree(home / "node_modules")
     return (home / "hydrogen-web.tar.gz").read_bytes()
+
+
+def mautrix() -> bytes:
+    """A mautrix bridge, to the network by whose name it is called."""
+    return built(BRIDGE, ".", tags="goolm,sqlite_omit_load_extension,netgo,osusergo", c=True).read_bytes()
