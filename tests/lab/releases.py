@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 from .places import RUN, lock, read_json, write_json
 
@@ -35,6 +36,15 @@ class Mirror:
             rules: Mapping[str, object] = read_json(_RULES) or {}
             kept = {known: value for known, value in rules.items() if known != url}
             write_json(_RULES, kept | ({url: rule} if rule else {}))
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Nobody else on this machine fills it meanwhile, and it is empty afterwards."""
+        with lock("mirror-alone"):
+            try:
+                yield
+            finally:
+                self.forget()
 
     def forget(self) -> None:
         """All of it goes."""

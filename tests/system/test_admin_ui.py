@@ -21,8 +21,8 @@ API = "/_synapse/admin/v2/users"
 
 @pytest.fixture(autouse=True)
 def emptied(lab: Lab) -> Iterator[None]:
-    yield
-    lab.mirror.forget()
+    with lab.mirror.alone():
+        yield
 
 
 def allow(site: Site, release: dict[str, str], *networks: str) -> None:

@@ -41,14 +41,14 @@ def offered(site: Site, more: bytes = b"") -> dict[str, Any]:
 def bridged(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
     """A site with the bridge."""
     site = Site(lab, snapshots.boot("site", debian))
-    site.change(bridges=offered(site))
     began = time.monotonic()
-    site.mb("apply")
+    with lab.mirror.alone():
+        site.change(bridges=offered(site))
+        site.mb("apply")
     sys.stderr.write(f"\nthe bridge switched on in {time.monotonic() - began:.1f} s\n")
     until(lambda: linked(site), "the bridge and Synapse hear each other", site)
     yield site
     lab.down(f"st-{debian}")
-    lab.mirror.forget()
 
 
 @pytest.fixture(scope="module")
@@ -103,16 +103,16 @@ def test_nobody_else_gets_in(bridged: Site) -> None:
 @pytest.mark.long
 def test_nobody_of_another_server_gets_in(lab: Lab, snapshots: Snapshots) -> None:
     site, other = Site(lab, snapshots.boot("site", 13)), Site(lab, snapshots.boot("site", 12))
-    everybody = offered(site)
-    del everybody[NAME]["users"]
-    site.change(bridges=everybody)
-    site.mb("apply")
+    with lab.mirror.alone():
+        everybody = offered(site)
+        del everybody[NAME]["users"]
+        site.change(bridges=everybody)
+        site.mb("apply")
     until(lambda: linked(site), "they hear each other", site)
     met(site, site.login("bob"))
     kept_out(site, other.login("alice"))
     lab.down("st-12")
     lab.down("st-13")
-    lab.mirror.forget()
 
 
 @pytest.mark.long
@@ -120,14 +120,15 @@ def test_all_of_them_side_by_side(site: Site) -> None:
     """Each with a registration, rows and a unit of its own."""
     data, hashed = upstream.mautrix(), "/etc/matrix-baremetal/telegram-hash"
     asked: dict[str, dict[str, Any]] = {name: {} for name in ("whatsapp", "telegram", "signal")}
-    for name, keys in asked.items():
-        url = versions.read().programs[f"mautrix_{name}"].x86_64.url
-        site.lab.mirror.put(url, data)
-        keys |= {"enabled": True, "release": {"url": url, "sha256": hashlib.sha256(data).hexdigest()}}
-    asked["telegram"] |= {"api_id": 12345, "api_hash_file": hashed}
     site.guest.write(hashed, "0123456789abcdef0123456789abcdef\n")
-    site.change(bridges=asked)
-    site.mb("apply")
+    with site.lab.mirror.alone():
+        for name, keys in asked.items():
+            url = versions.read().programs[f"mautrix_{name}"].x86_64.url
+            site.lab.mirror.put(url, data)
+            keys |= {"enabled": True, "release": {"url": url, "sha256": hashlib.sha256(data).hexdigest()}}
+        asked["telegram"] |= {"api_id": 12345, "api_hash_file": hashed}
+        site.change(bridges=asked)
+        site.mb("apply")
     alice = site.login("alice")
     for name in asked:
         until(lambda n=name: linked(site, n), f"{name} and Synapse hear each other", site)  # type: ignore[misc]
@@ -135,7 +136,6 @@ def test_all_of_them_side_by_side(site: Site) -> None:
         assert exposure(site.guest, f"matrix-bridge-{name}.service") <= 1.3
     assert not site.plan()
     invariants.hold(site)
-    site.lab.mirror.forget()
 
 
 def kept_out(site: Site, person: Person) -> None:
@@ -236,8 +236,9 @@ def test_it_goes_back_in_time_with_the_server(bridged: Site, chat: tuple[Person,
 def test_another_version_takes_its_place_and_it_knows_what_it_knew(bridged: Site, chat: tuple[Person, str]) -> None:
     alice, room = chat
     before = bridged.guest.run(f"readlink {PROGRAMS}/current").stdout
-    bridged.change(bridges=offered(bridged, b"\n"))
-    bridged.mb("apply")
+    with bridged.lab.mirror.alone():
+        bridged.change(bridges=offered(bridged, b"\n"))
+        bridged.mb("apply")
     assert bridged.guest.run(f"readlink {PROGRAMS}/current").stdout != before
     until(lambda: linked(bridged), "they hear each other again", bridged)
     told(alice, room, "list-logins", "Alice")
@@ -256,8 +257,9 @@ def test_switched_off_it_is_gone_and_on_again_it_knows_what_it_knew(bridged: Sit
     gone = "/opt/matrix-baremetal/bridges /etc/matrix-baremetal/bridges"
     assert bridged.guest.run(f"ls -d {gone}", check=False).stdout == ""
     invariants.hold(bridged)
-    bridged.change(bridges=offered(bridged))
-    bridged.mb("apply")
+    with bridged.lab.mirror.alone():
+        bridged.change(bridges=offered(bridged))
+        bridged.mb("apply")
     until(lambda: linked(bridged), "they hear each other again", bridged)
     told(alice, room, "list-logins", "Alice")
     invariants.hold(bridged)

@@ -50,15 +50,13 @@ def offered(lab: Lab) -> dict[str, Any]:
 def calling(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
     """A site with group calls."""
     site = Site(lab, snapshots.boot("site", debian))
-    releases = offered(lab)
-    site.change(calls={"element_call": True, **releases})
     began = time.monotonic()
-    site.mb("apply")
+    with lab.mirror.alone():
+        site.change(calls={"element_call": True, **offered(lab)})
+        site.mb("apply")
     sys.stderr.write(f"\ngroup calls switched on in {time.monotonic() - began:.1f} s\n")
     yield site
     lab.down(f"st-{debian}")
-    for release in releases.values():
-        lab.mirror.remove(release["url"])
 
 
 def elsewhere(lab: Lab) -> dict[str, Any]:
@@ -143,11 +141,12 @@ def test_whom_a_token_is_given_to(calling: Site, people: tuple[Person, Person]) 
     assert asked(calling, token | {"access_token": "guessed"}, alice.user, "!a:x").status == 401
     assert asked(calling, token, bob.user, "!a:x").status == 401
     ours = asked(calling, openid(bob), bob.user, "!open:x")
-    eve = elsewhere(calling.lab)
-    theirs = asked(calling, eve, f"@eve:{ELSEWHERE}", "!nobodys:x")
-    assert (ours.status, theirs.status) == (200, 200)
-    assert set(called(calling, theirs, ours)) == {"refused"}
-    guest = asked(calling, eve, f"@eve:{ELSEWHERE}", "!open:x")
+    with calling.lab.mirror.alone():
+        eve = elsewhere(calling.lab)
+        theirs = asked(calling, eve, f"@eve:{ELSEWHERE}", "!nobodys:x")
+        assert (ours.status, theirs.status) == (200, 200)
+        assert set(called(calling, theirs, ours)) == {"refused"}
+        guest = asked(calling, eve, f"@eve:{ELSEWHERE}", "!open:x")
     assert called(calling, guest, ours)["sound"] == 200
     forged = ours.data | {"jwt": ours.data["jwt"][:-4] + "AAAA"}
     assert set(called(calling, Answer(200, {}, json.dumps(forged), ""), ours)) == {"refused"}

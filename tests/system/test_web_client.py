@@ -26,8 +26,8 @@ MESSAGE = "Hello from a browser"
 
 @pytest.fixture(autouse=True)
 def emptied(lab: Lab) -> Iterator[None]:
-    yield
-    lab.mirror.forget()
+    with lab.mirror.alone():
+        yield
 
 
 def offered(lab: Lab, data: bytes) -> dict[str, str]:
