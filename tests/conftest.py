@@ -31,13 +31,20 @@ FAILED = Path(tempfile.gettempdir(), f"matrix-baremetal-{os.environ.get('PYTEST_
 
 @pytest.hookimpl(tryfirst=True)  # before -m chooses by marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # Last what needs both releases for itself: until then each has a worker.
-    items.sort(key=lambda item: (boots(item) + 2 * (group(item) == "both"), release(item)))
+    items.sort(key=lambda item: (late(item), release(item)))
     for item in items:
         item.add_marker(pytest.mark.xdist_group(group(item)))
         sampled = item.get_closest_marker("sampled")
         if sampled and release(item) not in sampled.args:
             item.add_marker(pytest.mark.long)
+
+
+def late(item: pytest.Item) -> int:
+    """How far at the end: late what needs both releases for itself, as until then each has a worker; and last of all
+    what leaves the others' snapshots of no use.
+    """
+    ends = item.get_closest_marker("takes_the_lab_down") is not None
+    return boots(item) + 2 * (group(item) == "both") + 4 * ends
 
 
 def boots(item: pytest.Item) -> int:

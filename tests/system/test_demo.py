@@ -12,7 +12,7 @@ import pytest
 from tests.lab import Lab
 
 DEMO = Path(__file__).parents[2] / "bin/demo"
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.takes_the_lab_down]
 
 
 def left() -> set[str]:
