@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from email import message_from_string, policy
+from email import message_from_bytes, policy
 from typing import Any
 
 import pytest
@@ -93,7 +93,7 @@ def the_mail(site: Site) -> str:
         assert time.monotonic() < end, site.guest.run("tail -n 20 /var/log/exim4/mainlog").stdout
         time.sleep(0.3)
     [path] = found
-    mail = message_from_string(site.guest.read(path), policy=policy.default)
+    mail = message_from_bytes(site.guest.read(path).encode(), policy=policy.default)
     assert mail["Auto-Submitted"] == "auto-generated"
     body = mail.get_body(("plain",))
     assert body
