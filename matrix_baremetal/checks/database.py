@@ -239,6 +239,10 @@ class Destinations(Asks):
 
 VERSION = "SELECT current_setting('server_version_num');"
 WRITABLE = "SELECT pg_is_in_recovery(), current_setting('default_transaction_read_only');"
-SETTINGS = "SELECT sourcefile, sourceline, name, error FROM pg_file_settings WHERE error IS NOT NULL;"
+# What only a restart would take up is said in the same words as what is wrong, and is not.
+SETTINGS = (
+    "SELECT sourcefile, sourceline, name, error FROM pg_file_settings f WHERE error IS NOT NULL"
+    " AND NOT EXISTS (SELECT FROM pg_settings s WHERE s.name = f.name AND s.pending_restart);"
+)
 UPDATES = "SELECT update_name FROM background_updates ORDER BY ordering, update_name;"
 DESTINATIONS = "SELECT count(*), count(*) FILTER (WHERE failure_ts IS NOT NULL) FROM destinations;"

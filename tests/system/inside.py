@@ -83,7 +83,8 @@ def broken() -> Iterator[str]:
                 yield from unparsable(path)
     if subprocess.run(["nginx", "-t", "-q"], capture_output=True, check=False).returncode:
         yield "nginx -t fails"
-    wrong = "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL;"
+    waits = "SELECT FROM pg_settings s WHERE s.name = f.name AND s.pending_restart"
+    wrong = f"SELECT count(*) FROM pg_file_settings f WHERE error IS NOT NULL AND NOT EXISTS ({waits});"
     clusters = run("pg_lsclusters", "-h").splitlines() if shutil.which("pg_lsclusters") else ()
     for port in (row.split()[2] for row in clusters if "online" in row):
         if run("runuser", "-u", "postgres", "--", "psql", "-p", port, "-XAtqc", wrong).strip() != "0":
