@@ -181,11 +181,8 @@ class Renewal(Check):
 
 
 @dataclass(frozen=True)
-class Renewable(Check):
-    """Whether certbot still knows how to renew: a power cut can leave its note of that empty."""
-
-    form = "certificates.renewable.{0.domain}"
-    asks = "certbot has a note of how to renew a certificate, and it is not empty"
+class OfLineage(Check):
+    """A check of what certbot keeps of a name's certificate."""
 
     domain: str
 
@@ -193,9 +190,26 @@ class Renewable(Check):
     def after(self) -> tuple[str, ...]:
         return (f"certificates.{self.domain}",)
 
+    @property
+    def fullchain(self) -> str:
+        """Where certbot has the certificate."""
+        return f"{LIVE}/{lineage(self.domain)}/fullchain.pem"
+
+    def none(self) -> Finding:
+        """It has none."""
+        return self.skipped(f"{self.domain} has no certificate by ACME here, so that there is none to renew")
+
+
+@dataclass(frozen=True)
+class Renewable(OfLineage):
+    """Whether certbot still knows how to renew: a power cut can leave its note of that empty."""
+
+    form = "certificates.renewable.{0.domain}"
+    asks = "certbot has a note of how to renew a certificate, and it is not empty"
+
     def look(self, host: Host) -> Finding:
-        if not host.path(f"{LIVE}/{lineage(self.domain)}/fullchain.pem").exists():
-            return self.skipped(f"{self.domain} has no certificate by ACME here, so that there is none to renew")
+        if not host.path(self.fullchain).exists():
+            return self.none()
         # Only whether something is in it: what, is certbot's own.
         place = host.path(f"/etc/letsencrypt/renewal/{lineage(self.domain)}.conf")
         if place.exists() and place.stat().st_size:
@@ -206,35 +220,28 @@ class Renewable(Check):
 
 
 @dataclass(frozen=True)
-class Rehearsed(Check):
+class Rehearsed(OfLineage):
     """How the last rehearsal of a renewal went."""
 
     form = "certificates.rehearsal.{0.domain}"
     asks = "a renewal of a certificate would go well: it is rehearsed each week"
 
-    domain: str
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        return (f"certificates.{self.domain}",)
-
     def look(self, host: Host) -> Finding:
-        path = f"{LIVE}/{lineage(self.domain)}/fullchain.pem"
-        held = look(host, path) if host.path(path).exists() else None
+        held = look(host, self.fullchain) if host.path(self.fullchain).exists() else None
         if held is None:
-            return self.skipped(f"{self.domain} has no certificate by ACME here, so that there is none to renew")
+            return self.none()
+        # An order is as good as a rehearsal: of one before it nothing is left to say.
         seen = rehearsal.read(host).get(self.domain)
-        # An order is as good as a rehearsal.
-        ordered = held.begin
-        last = max(seen.when, ordered) if seen else ordered
+        seen = seen if seen and seen.when > held.begin else None
+        last = seen.when if seen else held.begin
         when, of = time.strftime("%Y-%m-%d", time.localtime(last)), f"the certificate of {self.domain}"
-        if seen and seen.why and seen.when > ordered:
+        if seen and seen.why:
             message = f"a renewal of {of} would fail, as a rehearsal did on {when}"
             return self.warned(message, seen.why, next="matrix-baremetal certificates rehearse")
         if time.time() - last > STALE:
             message = f"no renewal of {of} has been rehearsed since {when}"
             return self.warned(message, next="systemctl status matrix-baremetal-rehearsal.timer")
-        how = "went well in a rehearsal" if seen and seen.when > ordered else "is rehearsed each week; it was ordered"
+        how = "went well in a rehearsal" if seen else "is rehearsed each week; it was ordered"
         return self.fine(f"a renewal of {of} {how} on {when}")
 
 
