@@ -170,7 +170,8 @@ class FakePostgres:
         """What the server says of itself."""
         if sql == clusters.SEEN:
             ours = sum(b.comment == postgres.OURS for b in self.bases.values())
-            return [[str(self.server), str(len(self.bases) - ours), str(ours)]]
+            others = sum("by matrix-baremetal" not in b.comment for b in self.bases.values())
+            return [[str(self.server), str(others), str(ours)]]
         if sql == postgres_major.OTHERS:
             return [[name, b.owner] for name, b in self.bases.items() if "by matrix-baremetal" not in b.comment]
         if sql == cluster_move.USED:

@@ -81,8 +81,10 @@ def seen(host: Host, cluster: Cluster) -> Cluster:
     return replace(cluster, server=server, shared=bool(others), ours=bool(ours) if rows else None)
 
 
-SEEN = """SELECT current_setting('server_version_num'), count(*) FILTER (WHERE NOT ours), count(*) FILTER (WHERE ours)
-FROM (SELECT coalesce(shobj_description(oid, 'pg_database'), '') = 'made by matrix-baremetal' AS ours FROM pg_database
+# A database that a restore or a move kept, or did not come to the end of, is nobody else's, and is not used either.
+SEEN = """SELECT current_setting('server_version_num'), count(*) FILTER (WHERE mark NOT LIKE '%by matrix-baremetal%'),
+count(*) FILTER (WHERE mark = 'made by matrix-baremetal')
+FROM (SELECT coalesce(shobj_description(oid, 'pg_database'), '') AS mark FROM pg_database
 WHERE NOT datistemplate AND datname <> 'postgres') AS bases;"""
 
 

@@ -141,6 +141,11 @@ def test_databases_say_whose_a_cluster_is(tmp_path: Path) -> None:
     machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse", comment=OURS)
     [found] = clusters.read(FakeHost(machine))
     assert (found.shared, found.ours) == (False, True)
+    # What a restore or a move left there.
+    for name, mark in (("before-1", "kept by matrix-baremetal restore"), ("restored", f"{OURS} by a first pass")):
+        machine.postgres.bases[f"matrix-synapse-{name}"] = Base("matrix-synapse", comment=mark)
+    [found] = clusters.read(FakeHost(machine))
+    assert (found.shared, found.ours) == (False, True)
     machine.postgres.bases["shop"] = Base("postgres")
     [found] = clusters.read(FakeHost(machine))
     assert (found.shared, found.ours) == (True, True)
