@@ -9,8 +9,8 @@ from benchmarks.measure import ratios, spread, table
 from tests.lab import Guest, Lab
 
 # Rows that compress about as events do, and pictures that don't.
-ROWS = 300_000
-PICTURES = 300
+ROWS = 3_000_000
+PICTURES = 3_000
 FILL = f"""
 SET ROLE "matrix-synapse";
 CREATE TABLE filling AS SELECT n, md5(n::text) || repeat('{{"type": "m.room.message"}}', 12) AS json

@@ -16,11 +16,15 @@ import io
 import json
 import re
 import tarfile
+from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from matrix_baremetal.errors import Error
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 # Each release reads all since the first.
 FORMAT, FIRST = 1, 1
@@ -28,6 +32,8 @@ FORMAT, FIRST = 1, 1
 PIECE = 8 * 1024 * 1024
 # Bytes: files are configs and keys. Each is held in memory, so somebody's bomb is none.
 MOST = 16 * 1024 * 1024
+# How many pieces have their checksum made at the same time.
+WORKERS = 2
 NAME = re.compile(r"README|manifest\.json|files(?:/[^/\0]+)+|streams/[a-z-]+/[0-9]{6}")
 README = """\
 A backup of a Matrix homeserver, made by matrix-baremetal. On a new machine with that package:
@@ -58,14 +64,38 @@ class Member:
     group: str = "root"
 
 
+class Digests:
+    """SHA-256 of one piece after the other, beside the work that moves them: it takes longer than all the rest."""
+
+    def __init__(self) -> None:
+        # Late, as most commands read and write no archive.
+        from concurrent.futures import ThreadPoolExecutor
+
+        self._workers = ThreadPoolExecutor(WORKERS)
+        self._under_way: deque[Future[str]] = deque()
+
+    def of(self, data: bytes) -> Future[str]:
+        """It is given later; of so many pieces at most at once, as they are held in memory until then."""
+        if len(self._under_way) > WORKERS:
+            self._under_way.popleft().result()
+        self._under_way.append(self._workers.submit(sha256, data))
+        return self._under_way[-1]
+
+
+def sha256(data: bytes) -> str:
+    """As a table of contents has it."""
+    return hashlib.sha256(data).hexdigest()
+
+
 @dataclass
 class Writer:
     """Puts members into `sink`, one after the other; `finish` makes it whole."""
 
     sink: BinaryIO
-    members: list[Member] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self._digests = Digests()
+        self._members: list[tuple[tarfile.TarInfo, Future[str]]] = []
         self._put("README", README.encode())
 
     def file(self, path: str, data: bytes, mode: int, owner: str, group: str) -> None:
@@ -82,18 +112,21 @@ class Writer:
 
     def finish(self, about: dict[str, Any]) -> None:
         """The table of contents, and with it the end."""
-        rows = [vars(member) for member in self.members]
+        rows = [
+            vars(Member(row.name, row.size, digest.result(), row.mode, row.uname, row.gname))
+            for row, digest in self._members
+        ]
         self._put("manifest.json", json.dumps({"format": FORMAT, **about, "members": rows}, indent=1).encode())
         self.sink.write(b"\0" * 2 * tarfile.BLOCKSIZE)
 
     def _put(self, name: str, data: bytes, mode: int = 0o600, owner: str = "root", group: str = "root") -> None:
         row = tarfile.TarInfo(name)
         row.size, row.mode, row.uname, row.gname = len(data), mode, owner, group
+        self._members.append((row, self._digests.of(data)))
         # By hand, as tarfile's own stream complains on stderr of a sink that broke.
         self.sink.write(row.tobuf(tarfile.PAX_FORMAT))
         self.sink.write(data)
         self.sink.write(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
-        self.members.append(Member(name, len(data), hashlib.sha256(data).hexdigest(), mode, owner, group))
 
 
 def whole(source: BinaryIO, size: int) -> bytes:
@@ -109,11 +142,14 @@ class Reader:
     """Reads members as they come out of `source`, once. `manifest` is there when all of them have been looked at.
 
     Raises `Damaged` where a name, a kind, a size or a checksum is not as it should be, and where the end is missing.
+    Without `hashed` no checksums of members are made, and zstd's own, of all that it was given, has to do. That is
+    enough for what this machine has just written, or has read with them before, and takes a third of the time.
     """
 
-    def __init__(self, source: BinaryIO) -> None:
-        self.source = source
-        self.seen: list[tuple[str, int, str]] = []
+    def __init__(self, source: BinaryIO, *, hashed: bool = True) -> None:
+        self.source, self.hashed = source, hashed
+        self._digests = Digests()
+        self._seen: list[tuple[str, int, Future[str] | None]] = []
         self.manifest: dict[str, Any] = {}
         self._next: tuple[str, bytes] | None = None
 
@@ -163,15 +199,17 @@ class Reader:
             if name == "manifest.json":
                 self.manifest = parsed(data)
             else:
-                self.seen.append((name, row.size, hashlib.sha256(data).hexdigest()))
+                self._seen.append((name, row.size, self._digests.of(data) if self.hashed else None))
                 yield name, data
 
     def _complete(self) -> None:
         if not self.manifest:
             raise Damaged("the archive was cut off: its table of contents, which comes last, is missing")
-        listed = [(row["name"], row["size"], row["sha256"]) for row in self.manifest["members"]]
-        if listed != self.seen:
-            wrong = next((b[0] for a, b in zip(listed, self.seen, strict=False) if a != b), "its number of members")
+        rows = self.manifest["members"]
+        listed = [(row["name"], row["size"], row["sha256"] if self.hashed else "") for row in rows]
+        seen = [(name, size, digest.result() if digest else "") for name, size, digest in self._seen]
+        if listed != seen:
+            wrong = next((b[0] for a, b in zip(listed, seen, strict=False) if a != b), "its number of members")
             raise Damaged(f"the archive is not what was written: {wrong} is another than in its table of contents")
 
 

@@ -61,7 +61,7 @@ def create(now: Session, directory: str, *, media: bool, transfer: Transfer, not
     room(now, directory, data)
     try:
         about = written(now, part, data, made, transfer)
-        look(now.host, part, None, transfer, "read it again")
+        look(now.host, part, None, transfer, "read it again", hashed=False)
         if config.backup.encrypt_to:
             place += encryption.ENDINGS[encryption.kind(config.backup.encrypt_to)]
             sealed(now.host, part, config.backup.encrypt_to, transfer)
@@ -171,7 +171,7 @@ def opened(host: Host, path: str) -> Iterator[BinaryIO]:
 def packed(host: Host, sink: BinaryIO) -> Iterator[BinaryIO]:
     """Where what is written comes out of `sink` compressed, by all processors."""
     try:
-        with host.run.writing("zstd", "-q", "-T0", "-c", sink=sink) as into:
+        with host.run.writing("zstd", "-q", "-T0", "--check", "-c", sink=sink) as into:
             yield into
     except Failed as error:
         if error.result.err.rstrip().endswith("No space left on device"):
@@ -179,10 +179,12 @@ def packed(host: Host, sink: BinaryIO) -> Iterator[BinaryIO]:
         raise
 
 
-def look(host: Host, path: str, identity: str | None, transfer: Transfer, title: str) -> dict[str, Any]:
+def look(
+    host: Host, path: str, identity: str | None, transfer: Transfer, title: str, *, hashed: bool = True
+) -> dict[str, Any]:
     """Read a backup from its first byte to its last; its table of contents. Raises `Damaged`."""
     transfer.begin(title)
-    with readable(host, path, identity) as reader:
+    with readable(host, path, identity, hashed=hashed) as reader:
         for name, file in reader.walk():
             if name.startswith("streams/"):
                 while data := file.read(PIECE):
@@ -192,14 +194,14 @@ def look(host: Host, path: str, identity: str | None, transfer: Transfer, title:
 
 
 @contextlib.contextmanager
-def readable(host: Host, path: str, identity: str | None) -> Iterator[Reader]:
+def readable(host: Host, path: str, identity: str | None, *, hashed: bool = True) -> Iterator[Reader]:
     """A backup, opened."""
     try:
         source = host.path(path).open("rb", 0)
     except OSError as error:
         raise Error(f"can't read {path}: {error.strerror}", hint="matrix-baremetal backup list") from None
     with source, encryption.plain(host, path, source, identity) as out:
-        yield Reader(out)
+        yield Reader(out, hashed=hashed)
 
 
 def sealed(host: Host, part: str, recipient: str, transfer: Transfer) -> None:

@@ -65,7 +65,7 @@ class Held:
     @contextlib.contextmanager
     def streams(self, host: Host, wanted: Collection[str]) -> Iterator[Iterator[tuple[str, BinaryIO]]]:
         """Those of its streams that are wanted, each by its name, to be read one after the other."""
-        with backup.readable(host, self.path, self.identity) as reader:
+        with backup.readable(host, self.path, self.identity, hashed=False) as reader:
             whole = ((path.rpartition("/")[2], file) for path, file in reader.walk() if path.startswith("streams/"))
             yield (row for row in whole if row[0] in wanted)
 

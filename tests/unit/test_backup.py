@@ -165,6 +165,25 @@ def test_encrypted_only_the_private_key_reads_it(short: Path, kind: str) -> None
     assert now.host.node(encryption.HOME) is None
 
 
+@pytest.mark.parametrize("hashed", [True, False])
+def test_what_the_disk_did_not_keep_is_found(tmp_path: Path, hashed: bool) -> None:
+    now = a_server(tmp_path)
+    path = create(now).path
+    place = now.host.path(path)
+    whole, wrong = place.read_bytes(), 0
+    expected = backup.look(now.host, path, None, QUIET, "", hashed=hashed)
+    for spot in range(5, len(whole), len(whole) // 12):
+        place.write_bytes(whole[:spot] + bytes([whole[spot] ^ 0x10]) + whole[spot + 1 :])
+        try:
+            assert backup.look(now.host, path, None, QUIET, "", hashed=hashed) == expected
+        except Damaged:
+            wrong += 1
+    assert wrong >= 10
+    place.write_bytes(whole[:-1])
+    with pytest.raises(Damaged):
+        backup.look(now.host, path, None, QUIET, "", hashed=hashed)
+
+
 def test_kept_elsewhere_the_unit_may_write_there(tmp_path: Path) -> None:
     machine = Machine(tmp_path)
     now = a_session(machine, MINIMAL + "backup: {directory: /srv/backups, encrypt_to: /etc/key.asc}\n")
