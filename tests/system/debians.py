@@ -82,8 +82,16 @@ TWEAKS = (
 )
 
 
+# As Synapse's documentation has people set it up.
+ROLE = "CREATE ROLE synapse_user LOGIN PASSWORD 'secret';"
+BASE = "CREATE DATABASE {} ENCODING 'UTF8' LC_COLLATE='C' LC_CTYPE='C' template=template0 OWNER synapse_user;"
+ARGS = "{{user: synapse_user, password: secret, dbname: {}, host: 127.0.0.1, cp_min: 5, cp_max: 10}}"
+
+
 class Debians(Docker):
     """The old server; what people did there is the same."""
+
+    rows_in = "synapse"
 
     @property
     def key_file(self) -> str:
@@ -97,6 +105,17 @@ class Debians(Docker):
         self.guest.run(f"apt-get install -q -y {PLACE}.deb", timeout=120)
         self.use()
         self.guest.run("apt-get install -q -y /root/matrix-baremetal_*.deb", timeout=120)
+
+    def database(self) -> str:
+        """A database in Debian's own cluster, and the lines of a config for it."""
+        psql = ["runuser", "-u", "postgres", "--", "psql", "-Xq"]
+        self.guest.run(psql, input=f"{ROLE}\n{BASE.format(self.rows_in)}\n")
+        return f"database: {{name: psycopg2, args: {ARGS.format(self.rows_in)}}}\n"
+
+    def table(self) -> str:
+        """The old database by the checksum of what was said and of who is there."""
+        dump = f"pg_dump --inserts --data-only -t users -t event_json -t access_tokens {self.rows_in}"
+        return self.guest.run(f"runuser -u postgres -- {dump} | grep ^INSERT | sort | sha256sum").stdout
 
     def rows(self) -> str:
         """The old SQLite file by its checksum."""

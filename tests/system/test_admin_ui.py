@@ -14,7 +14,7 @@ from tests.system import invariants
 from tests.system.site import Site
 
 # nginx and Synapse, of which nginx differs.
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 KETESA = versions.read().ketesa
 API = "/_synapse/admin/v2/users"
 

@@ -39,12 +39,14 @@ def test_a_second_run_changes_and_starts_nothing(site: Site) -> None:
     assert touched == ""
 
 
+@pytest.mark.sampled(12)
 def test_it_comes_back_by_itself_after_a_reboot(site: Site) -> None:
     site.guest.reboot()
     site.wait_until_it_answers()
     invariants.hold(site)
 
 
+@pytest.mark.sampled(12)
 def test_what_was_changed_by_hand_is_seen_kept_and_put_right(site: Site) -> None:
     guest = site.guest
     edits = {HOMESERVER: "enable_registration: true\n", NGINX: "# my own words\n"}
@@ -81,6 +83,7 @@ def test_what_was_changed_by_hand_is_seen_kept_and_put_right(site: Site) -> None
     invariants.hold(site)
 
 
+@pytest.mark.sampled(12)
 def test_a_change_restarts_what_reads_it_and_nothing_else(site: Site) -> None:
     before = site.runs()
     site.change({"max_upload_size": "20M"})
@@ -141,6 +144,7 @@ def test_what_synapse_refuses_does_not_reach_the_running_server(
     invariants.hold(site)
 
 
+@pytest.mark.sampled(12)
 def test_somebody_elses_broken_web_server_config_stops_us_and_not_the_site(site: Site) -> None:
     before, theirs = site.runs(), "/etc/nginx/sites-enabled/theirs"
     site.guest.write(theirs, BROKEN)

@@ -28,6 +28,7 @@ HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
 NOBODY = "10.77.0.251"
 
 
+@pytest.mark.sampled(12)
 def test_renewed_under_traffic(site: Site, tmp_path: Path) -> None:
     """Somebody asks all the time, on new connections, and somebody waits for news on an old one: both go on."""
     names = (site.server_name, site.hostname)
@@ -150,7 +151,7 @@ Fault = tuple[Callable[[], object], str, tuple[list[str], ...]]
 
 @pytest.fixture(
     params=[
-        pytest.param("authority", marks=pytest.mark.sampled(12)),
+        pytest.param("authority", marks=pytest.mark.long),
         pytest.param("name", marks=pytest.mark.sampled(13)),
         pytest.param("port", marks=pytest.mark.sampled(12)),
     ]

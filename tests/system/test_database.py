@@ -21,6 +21,7 @@ def wait_until_ready(site: Site, seconds: float = 180) -> None:
         time.sleep(0.5)
 
 
+@pytest.mark.sampled(12)
 def test_an_outage_is_said_and_heals(site: Site) -> None:
     site.guest.run(["systemctl", "stop", site.cluster])
     began = time.monotonic()

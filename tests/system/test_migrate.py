@@ -113,6 +113,25 @@ def test_a_container_with_postgres_is_taken_over_by_a_dump_or_its_files(heavy: D
     invariants.nothing_to_do(site)
 
 
+@pytest.mark.long
+def test_somebody_comes_from_debians_package_with_postgres(theirs: Debians) -> None:
+    """Their database is in the cluster that becomes ours too, and stays there as it was."""
+    site = theirs.site
+    theirs.make(theirs.database())
+    said = site.mb(*FROM_DEBIAN, "--yes", status=1).stderr
+    assert "--dump" in said, said
+    site.guest.run(f"runuser -u postgres -- pg_dump -Fc {theirs.rows_in} > {DUMP}")
+    before = theirs.table()
+    page = json.loads(site.mb(*FROM_DEBIAN, "--dump", DUMP, "--check", "--json").stdout)
+    assert (page["accounts"], page["obstacles"]) == (2, [])
+    site.mb(*FROM_DEBIAN, "--dump", DUMP, "--yes")
+    theirs.still_there()
+    assert theirs.table() == before
+    assert site.sql("SELECT count(*) FROM users") == "2"
+    invariants.nothing_to_do(site)
+    assert invariants.found(site) == []
+
+
 @pytest.mark.sampled(12)
 def test_somebody_comes_from_debians_package(theirs: Debians) -> None:
     """apt put ours in its place. Cut off by a failing power once, the same command finishes it."""

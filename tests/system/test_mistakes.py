@@ -109,6 +109,7 @@ def test_two_runs_at_once(standing: Site) -> None:
     standing.mb("apply")
 
 
+@pytest.mark.sampled(13)
 def test_it_waits_for_another_run_where_asked_to(site: Site) -> None:
     site.change({"max_upload_size": "20M"})
     command = ["matrix-baremetal", "apply", "--wait", "60"]

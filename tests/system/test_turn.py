@@ -239,6 +239,7 @@ def serial(site: Site) -> str:
     return site.lab.client(["sh", "-c", f"{command} | openssl x509 -noout -serial"]).stdout.strip()
 
 
+@pytest.mark.sampled(12)
 def test_switched_off_it_is_gone_for_good(relaying: Site) -> None:
     """Last, as it takes away what the others look at."""
     relaying.change()

@@ -162,6 +162,7 @@ def test_apt_at_work_is_waited_for(site: Site) -> None:
     invariants.hold(site)
 
 
+@pytest.mark.sampled(12)
 def test_our_own_notes_are_lost(site: Site) -> None:
     """F34: without manifest and stamps the data is what it was, and what differs is still kept aside first."""
     before = site.runs()

@@ -46,6 +46,7 @@ def pictures(debian: int) -> Path:
     return place
 
 
+@pytest.mark.sampled(13)
 def test_two_people_talk_with_hydrogen_in_their_browsers(site: Site, lab: Lab, tmp_path: Path) -> None:
     release = offered(lab, upstream.hydrogen())
     part = "https://release-assets.githubusercontent.com/hydrogen.tar.gz"
@@ -113,6 +114,7 @@ def pinned(site: Site, data: bytes, signer: Signer, version: str = "1.12.25") ->
     site.guest.write(VERSIONS, text)
 
 
+@pytest.mark.sampled(12)
 def test_elements_release_is_installed_only_as_its_makers_made_it(site: Site, lab: Lab, tmp_path: Path) -> None:
     pin = PINS["element"]
     assert pin.signature

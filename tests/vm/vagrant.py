@@ -14,6 +14,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -147,6 +148,24 @@ class Vagrant:
     def call(self, *words: str) -> str:
         """Another program beside libvirtd, as virsh or ip."""
         return call(*self.argv(*words))
+
+    def wire(self, name: str, address: str) -> None:
+        """Put a guest of the lab's on the network of Vagrant's machines, once there is one."""
+        outside, inside = (("ip", "-n", network.namespace(each).name) for each in (_NAME, name))
+        bridge = list[str]()
+
+        def there() -> bool:
+            shown = call(*outside, "-4", "-o", "address", "show", "to", f"{address}/24")
+            bridge[:] = re.findall(r"^\d+: (\S+)", shown, re.MULTILINE)
+            time.sleep(0 if bridge else 0.5)
+            return bool(bridge)
+
+        wait_for(there, "the network of Vagrant's machines", 300, f"see {self.home}/vagrant.log")
+        peer = ("peer", "name", "private0", "netns", inside[-1])
+        call(*outside, "link", "add", "private0", "type", "veth", *peer)
+        call(*outside, "link", "set", "private0", "master", bridge[0], "up")
+        call(*inside, "address", "add", f"{address}/24", "dev", "private0")
+        call(*inside, "link", "set", "private0", "up")
 
 
 @contextlib.contextmanager
