@@ -19,7 +19,8 @@ Each check gives one finding. **fail** is a fault, and makes the exit status 3. 
 and alone leaves it 0. **info** is good to know. **skip** could not be asked, and says which check to look at first.
 **pass** is counted, and shown with `-v`. Those marked with * are asked before an install as well.
 
-What others can reach is judged from this machine alone: a firewall or a router in front of it is out of its sight.
+What others can reach is judged from this machine alone: a firewall or a router in front of it is out of its sight,
+unless another machine of yours is asked, by `doctor --probe-from ssh:HOST`.
 
 | id | asks whether |
 |---|---|

@@ -16,6 +16,8 @@ DOCTOR_EXAMPLE = """\
   matrix-baremetal doctor --list                 what is asked, and under which id
   matrix-baremetal doctor --explain dns          what it means, and what to do; without a network
   matrix-baremetal doctor --fix                  mend what needs no thought, after a look
+  matrix-baremetal doctor --probe-from ssh:me@shell.example.net
+                                                 whether firewall and router let people in
   matrix-baremetal doctor --bundle               one file for somebody who helps"""
 
 
@@ -41,6 +43,8 @@ def add(commands: Commands) -> None:
         "--fix", action="store_true", help="say which commands would mend what was found, ask, and run them"
     )
     words.add_argument("--yes", action="store_true", help="with --fix: do not ask")
+    help = "look at the ports from another machine of yours too, which has Python: ssh:[USER@]HOST[:PORT]"
+    words.add_argument("--probe-from", metavar="MACHINE", default="", help=help)
     words.add_argument(
         "--wait", metavar="SECONDS", type=seconds, default=0, help="with --changes: wait for another run to end"
     )

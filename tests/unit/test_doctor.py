@@ -189,7 +189,13 @@ def test_every_state_is_counted() -> None:
 
 def words(machine: Machine, **more: object) -> Namespace:
     given: dict[str, object] = {"root": str(machine.root), "config": None, "json": False, "verbose": False}
-    return Namespace(**(given | {"quiet": False, "list": False, "bundle": False, "explain": False, "ids": []} | more))
+    return Namespace(
+        **(
+            given
+            | {"quiet": False, "list": False, "bundle": False, "explain": False, "ids": [], "probe_from": ""}
+            | more
+        )
+    )
 
 
 def test_a_config_that_can_not_be_read_is_a_fault_beside_what_runs(tmp_path: Path, capsys: Captured) -> None:
