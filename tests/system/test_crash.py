@@ -158,7 +158,7 @@ def test_killed_after_so_many_tenths_of_a_second(fresh: Site, tenths: int) -> No
     finish(fresh)
 
 
-@pytest.mark.sampled(13)
+@pytest.mark.sampled(12)
 def test_interrupted_it_says_how_to_go_on(fresh: Site) -> None:
     """Ctrl-C and a shutdown let the step under way end."""
     for signal, status in (("INT", 130), ("TERM", 143), ("HUP", 129)):

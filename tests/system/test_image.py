@@ -18,7 +18,7 @@ pytestmark = pytest.mark.lab
 READY = r"^\S+ (is ready|runs, but not all is in place yet,) after \d+ s\.$"
 
 
-@pytest.mark.sampled(13)
+@pytest.mark.sampled(12)
 def test_machines_from_one_image_are_each_their_own_in_seconds(
     lab: Lab, snapshots: Snapshots, tmp_path: Path, debian: int
 ) -> None:

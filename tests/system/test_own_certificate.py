@@ -10,7 +10,7 @@ from tests.system import invariants
 from tests.system.site import Site
 from tests.system.test_certificates import retry
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 CERTIFICATE, KEY = "/root/tls/full.pem", "/root/tls/key.pem"
 FILES = {"mode": "files", "certificate": CERTIFICATE, "key": KEY}
 
