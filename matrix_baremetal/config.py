@@ -32,7 +32,7 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "synapse.workers={}",
-        *(f"bridges.{name}" for name in ("discord", "xmpp")),
+        "bridges.xmpp",
         "ddns",
     }
 )

@@ -140,6 +140,7 @@ class Bridges:
     whatsapp: Mautrix = Mautrix()
     telegram: Telegram = Telegram()
     signal: Mautrix = Mautrix()
+    discord: Mautrix = Mautrix()
 
 
 NO_TURN, NO_CALLS, NO_BRIDGES = Turn(), Calls(), Bridges()

@@ -118,7 +118,12 @@ WHAT: Mapping[str, str] = {
     "backup.command": "A program that is given each new backup, to take it elsewhere.",
 }
 
-for _name, _network in (("whatsapp", "WhatsApp"), ("telegram", "Telegram"), ("signal", "Signal")):
+for _name, _network in {
+    "whatsapp": "WhatsApp",
+    "telegram": "Telegram",
+    "signal": "Signal",
+    "discord": "Discord",
+}.items():
     WHAT = {
         **WHAT,
         f"bridges.{_name}": f"{_network}, by mautrix-{_name}.",

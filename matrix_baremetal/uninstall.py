@@ -30,7 +30,7 @@ PURGED = (
     "/etc/matrix-turn",
     "/opt/matrix-baremetal",
     DATA,
-    *(f"/var/lib/matrix-bridge-{name}" for name in ("whatsapp", "telegram", "signal")),
+    *(f"/var/lib/matrix-bridge-{name}" for name in ("whatsapp", "telegram", "signal", "discord")),
     STATE,
     STAMPS,
     ETC,

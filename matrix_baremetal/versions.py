@@ -127,6 +127,7 @@ class Versions:
     mautrix_whatsapp: Program
     mautrix_telegram: Program
     mautrix_signal: Program
+    mautrix_discord: Program
 
     @property
     def releases(self) -> dict[str, Pin]:

@@ -26,7 +26,7 @@ from tests.fake_units import Unit
 from tests.fake_web import Internet
 
 GOOD = Result(0, "", "")
-BRIDGES = ("irc", "whatsapp", "telegram", "signal")
+BRIDGES = ("irc", "whatsapp", "telegram", "signal", "discord")
 
 
 @dataclass

@@ -62,7 +62,8 @@ class Internet:
         found: list[Listener] = []
         places = {80: ("nginx.service", "::"), 443: ("nginx.service", "0.0.0.0")}
         places |= {8008: ("matrix-synapse.service", "127.0.0.1"), 5432: ("postgresql@15-main.service", "127.0.0.1")}
-        for port, name in ((9898, "irc"), (29318, "whatsapp"), (29317, "telegram"), (29328, "signal")):
+        bridges = {9898: "irc", 29318: "whatsapp", 29317: "telegram", 29328: "signal", 29334: "discord"}
+        for port, name in bridges.items():
             places[port] = (f"matrix-bridge-{name}.service", "127.0.0.1")
         for port in (3478, 5349):
             places[port] = ("matrix-turn.service", OWN[0])

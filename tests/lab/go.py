@@ -30,9 +30,14 @@ def go() -> str:
     return found
 
 
-def built(home: Path, package: str, *, tags: str = "", flags: str = "", c: bool = False) -> Path:
-    """The program of a package, of the modules that `home` pins; `flags` are the linker's. `c`: there is C in it."""
-    flags = f"-s -w {flags}{' -linkmode=external -extldflags=-static' * c}"
+def built(
+    home: Path, package: str, *, tags: str = "", flags: str = "", c: bool = False, shared: bool = False
+) -> Path:
+    """The program of a package, of the modules that `home` pins; `flags` are the linker's.
+
+    `c`: there is C in it; `shared`: it needs a library that Debian has to be shared alone.
+    """
+    flags = f"-s -w {flags}{' -linkmode=external -extldflags=-static' * (c and not shared)}"
     words = ["build", "-trimpath", "-tags", tags, "-ldflags", flags, "-o"]
     sources = sorted(each for each in home.rglob("*") if each.is_file())
     went_in = hashlib.sha256("\n".join([*words, package]).encode())
@@ -52,7 +57,7 @@ def compile(home: Path, words: list[str], package: str, place: Path, *, c: bool)
     place.parent.mkdir(parents=True, exist_ok=True)
     draft = place.with_name(f".{place.name}.new")
     argv = [go(), *words, str(draft), package]
-    # No library of C's beside it: what was built on one release of Debian runs on another.
+    # Mostly no library of C's beside it: what was built on one release of Debian runs on another.
     env = {**os.environ, "CGO_ENABLED": str(int(c)), "GOFLAGS": "-mod=readonly -buildvcs=false"}
     done = subprocess.run(argv, cwd=home, env=env, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -26,6 +26,7 @@ OURS = (
     "matrix-bridge-whatsapp.service",
     "matrix-bridge-telegram.service",
     "matrix-bridge-signal.service",
+    "matrix-bridge-discord.service",
 )
 # It installs packages, so it may do what they need.
 SETS_UP = "matrix-baremetal-firstboot.service"

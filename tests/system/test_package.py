@@ -26,6 +26,7 @@ UNITS = (
     "matrix-bridge-whatsapp.service",
     "matrix-bridge-telegram.service",
     "matrix-bridge-signal.service",
+    "matrix-bridge-discord.service",
     "matrix-metrics-machine.service",
     "matrix-metrics-postgres.service",
     "matrix-baremetal-certificates.service",

@@ -14,6 +14,8 @@ from tests.lab.places import CACHE, lock
 
 SOURCE = Path(__file__).parents[1] / "hydrogen"
 BRIDGE = Path(__file__).parents[1] / "go/mautrix"
+OLDER = Path(__file__).parents[1] / "go/mautrix-older"
+TAGS = "sqlite_omit_load_extension,netgo,osusergo"
 
 
 def hydrogen() -> bytes:
@@ -48,4 +50,9 @@ def hydrogen() -> bytes:
 
 def mautrix() -> bytes:
     """A mautrix bridge, to the network by whose name it is called."""
-    return built(BRIDGE, ".", tags="goolm,sqlite_omit_load_extension,netgo,osusergo", c=True).read_bytes()
+    return built(BRIDGE, ".", tags=f"goolm,{TAGS}", c=True).read_bytes()
+
+
+def older_mautrix() -> bytes:
+    """One of the older make, by the name of its network; it wants libolm3 beside it."""
+    return built(OLDER, ".", tags=TAGS, c=True, shared=True).read_bytes()

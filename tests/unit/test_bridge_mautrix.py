@@ -23,6 +23,7 @@ KINDS = [kind for kind in BRIDGES if issubclass(kind, MautrixBridge)]
 SEVENTEEN = Cluster("17", "main", 5432)
 HASH = "/etc/matrix-baremetal/telegram-hash"
 SECRETS = "/etc/matrix-baremetal/secrets"
+OLDER_DOUBLES = "login_shared_secret_map"
 
 
 def asked(name: str, more: str = "") -> str:
@@ -40,6 +41,14 @@ def settings(kind: type[MautrixBridge], more: str = "", **facts: Any) -> dict[st
     """Its config, as it reads it."""
     found: dict[str, Any] = yaml.safe_load(kind(a_site(asked(kind.name, more), **facts)).settings.content)
     return found
+
+
+def part(found: dict[str, Any], name: str) -> dict[str, Any]:
+    """A part of its config, wherever the bridges of its make have it."""
+    # The older make: upstream's mautrix-discord, example-config.yaml.
+    places = {"database": "appservice", "encryption": "bridge", "provisioning": "bridge"}
+    inside: dict[str, Any] = found[name] if name in found else found[places[name]][name]
+    return inside
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -64,20 +73,22 @@ class TestEach:
 
     def test_it_is_encrypted_closed_to_others_and_has_no_metrics(self, kind: type[MautrixBridge]) -> None:
         found = settings(kind)
-        assert (found["encryption"]["allow"], found["encryption"]["default"]) == (True, True)
+        encryption = part(found, "encryption")
+        assert (encryption["allow"], encryption["default"], encryption["msc4190"]) == (True, True, True)
         assert found["appservice"]["hostname"] == "127.0.0.1"
-        assert found["provisioning"]["shared_secret"] == "disable"
+        assert part(found, "provisioning")["shared_secret"] == "disable"
         assert "metrics" not in found
 
     def test_its_rows_are_in_postgres_or_in_a_file_and_it_says_why(self, kind: type[MautrixBridge]) -> None:
         user = f"matrix-bridge-{kind.name}"
         new = a_site(asked(kind.name), release=13, cluster=SEVENTEEN)
-        assert settings(kind, release=13, cluster=SEVENTEEN)["database"]["type"] == "postgres"
+        assert part(settings(kind, release=13, cluster=SEVENTEEN), "database")["type"] == "postgres"
         assert user in [need.name for need in components.needs(new).of(Database)]
         assert kind(new).keeps == "in Postgres"
         old = a_site(asked(kind.name))
         assert user not in [need.name for need in components.needs(old).of(Database)]
-        assert settings(kind)["database"]["uri"] == f"file:/var/lib/{user}/database/bridge.db?_txlock=immediate"
+        file = f"file:/var/lib/{user}/database/bridge.db?_txlock=immediate"
+        assert part(settings(kind), "database")["uri"] == file
         assert "asks for Postgres 16, and this machine has 15" in kind(old).settings.content.splitlines()[0]
         # Once there is the file, nothing is another.
         begun = a_site(asked(kind.name), in_files=(user,))
@@ -114,8 +125,9 @@ class TestEach:
         found = yaml.safe_load(whole)
         assert found["appservice"]["as_token"] == own["as_token"]
         assert found["appservice"]["hs_token"] == own["hs_token"]
-        assert found["double_puppet"]["secrets"] == {"example.org": f"as_token:{puppets['as_token']}"}
-        assert len(found["encryption"]["pickle_key"]) >= 32
+        doubles = found["double_puppet"]["secrets"] if "double_puppet" in found else found["bridge"][OLDER_DOUBLES]
+        assert doubles == {"example.org": f"as_token:{puppets['as_token']}"}
+        assert "{" not in str(part(found, "encryption")).strip("{}")
         assert len({own["as_token"], own["hs_token"], puppets["as_token"], puppets["hs_token"]}) == 4
         assert not [
             mode for mode in (machine.at(f"{place}{e}.yaml").stat().st_mode & 0o077 for e in ("", "-config")) if mode
@@ -135,7 +147,7 @@ class TestEach:
         for path in ("/opt/matrix-baremetal/bridges", "/etc/matrix-baremetal/bridges"):
             assert not machine.at(path).exists(), path
         assert machine.at(rows).read_text() == "rows"
-        assert machine.at(f"{SECRETS}/bridge-{kind.name}-pickle_key").exists()
+        assert machine.at(f"{SECRETS}/bridge-{kind.name}-puppet_token").exists()
         assert bring(machine, MINIMAL) == []
 
     def test_no_secret_is_in_a_plan(self, kind: type[MautrixBridge], tmp_path: Path) -> None:
@@ -144,8 +156,26 @@ class TestEach:
         now = a_session(machine, asked(kind.name, ", users: [alice]"))
         told = str([change.differences for change in plan(now.resources, now.host, now.manifest)])
         assert "@alice:example.org" in told
-        for name in ("as_token", "hs_token", "puppet_token", "pickle_key"):
-            assert machine.at(f"{SECRETS}/bridge-{kind.name}-{name}").read_text().strip() not in told
+        for secret in kind(a_site(asked(kind.name))).tokens:
+            assert machine.at(secret.path).read_text().strip() not in told
+
+
+def test_the_key_of_keys_is_one_of_ours_where_the_program_takes_one(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    bring(machine, asked("whatsapp"))
+    found = yaml.safe_load(machine.at("/etc/matrix-baremetal/bridges/whatsapp-config.yaml").read_text())
+    assert len(found["encryption"]["pickle_key"]) >= 32
+    bring(machine, asked("discord"))
+    assert not machine.at(f"{SECRETS}/bridge-discord-pickle_key").exists()
+
+
+def test_discords_config_is_of_the_older_make() -> None:
+    [kind] = [kind for kind in KINDS if kind.name == "discord"]
+    found = settings(kind)
+    assert set(found) == {"homeserver", "appservice", "bridge", "logging"}
+    assert found["bridge"]["username_template"] == "discord_{{.}}"
+    # Upstream's example has servers and secrets here that are nobody's.
+    assert found["bridge"]["double_puppet_server_map"] == {}
 
 
 class TestTelegram:

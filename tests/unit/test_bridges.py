@@ -52,9 +52,8 @@ def test_there_is_none_until_asked_for() -> None:
 
 
 def test_those_of_later_releases_are_said_to_be(tmp_path: Path) -> None:
-    for name in ("discord", "xmpp"):
-        with pytest.raises(ConfigError, match=f"bridges.{name} is not part of this release yet|not part of this"):
-            config.decode(f"{MINIMAL}bridges: {{{name}: {{enabled: true}}}}\n", "c.yaml")
+    with pytest.raises(ConfigError, match=r"bridges\.xmpp is not part of this release yet"):
+        config.decode(f"{MINIMAL}bridges: {{xmpp: {{enabled: true}}}}\n", "c.yaml")
 
 
 def test_one_that_is_nobodys_is_refused() -> None:
@@ -163,7 +162,7 @@ class TestCommand:
         rows = json.loads(self.said(root, "bridge list --json", capsys))["bridges"]
         irc = {"name": "irc", "enabled": True, "bot": "@heisenbridge:example.org", "unit": UNIT}
         assert rows[0] == {**irc, "keeps": "in Synapse's rooms"}
-        assert [row["name"] for row in rows if not row["enabled"]] == ["whatsapp", "telegram", "signal"]
+        assert [row["name"] for row in rows if not row["enabled"]] == ["whatsapp", "telegram", "signal", "discord"]
 
     def test_what_to_do_first(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         text = self.said(root, "bridge login-help irc", capsys)

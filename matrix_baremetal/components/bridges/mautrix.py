@@ -1,7 +1,8 @@
 """The mautrix bridges, of one kind: upstream's own program, a database, accounts that are people's doubles.
 
 A bridge is one file beside this. It is a bridgev2 bridge, whose config has the same form whatever the network
-(upstream's mautrix-go, bridgev2/matrix/mxmain/example-config.yaml); what is not said there is as upstream has it.
+(upstream's mautrix-go, bridgev2/matrix/mxmain/example-config.yaml), but for Discord's; what is not said there is as
+upstream has it.
 """
 
 from __future__ import annotations
@@ -107,7 +108,7 @@ class MautrixBridge(Bridge):
         """Its config, which it is handed and can't change."""
         why = f" Rows are in an SQLite file: {self.why_file}." if self.why_file else ""
         head = f"# Written by matrix-baremetal from bridges.{self.name} of its config.{why}\n"
-        made = self.made("-config", f"{head}{json.dumps(self._config(), indent=1)}\n")
+        made = self.made("-config", f"{head}{json.dumps(self.written(), indent=1)}\n")
         return replace(made, called="file", borrowed=tuple(self.borrowed.items()))
 
     def needs(self) -> Iterator[Need]:
@@ -174,7 +175,8 @@ class MautrixBridge(Bridge):
         where = f"host=/run/postgresql port={self.site.cluster.port} user={self.user} dbname={self.user}"
         return {"type": "postgres", "uri": f"{where} sslmode=disable", **most}
 
-    def _config(self) -> dict[str, Any]:
+    def written(self) -> dict[str, Any]:
+        """Its config."""
         name = self.config.server_name
         return {
             "network": self.network_settings(),
