@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal
 from matrix_baremetal import names, yamlfile
 from matrix_baremetal.config_alerts import NO_ALERTS, Alerts
 from matrix_baremetal.config_beside import NO_BRIDGES, NO_CALLS, NO_TURN, TURN, Bridges, Calls, Turn
+from matrix_baremetal.config_ddns import Ddns
 from matrix_baremetal.config_mail import Mail
 from matrix_baremetal.config_web import AdminUi, WebClient, former, shared
 from matrix_baremetal.errors import USAGE, Error
@@ -33,7 +34,6 @@ LATER = frozenset(
     {
         "synapse.workers={}",
         "bridges.xmpp",
-        "ddns",
     }
 )
 
@@ -208,6 +208,7 @@ class Config:
     calls: Calls = NO_CALLS
     bridges: Bridges = NO_BRIDGES
     mail: Mail | None = None
+    ddns: Ddns | None = None
     alerts: Alerts = NO_ALERTS
     metrics: Metrics = Metrics()
     web_client: WebClient = field(default_factory=WebClient)

@@ -29,6 +29,7 @@ WITHOUT_CREDENTIALS = ("route53", "standalone")
 _PLUGIN = re.compile(r"[a-z0-9]+(-[a-z0-9]+)*")
 _AGE = re.compile(r"age1[a-z0-9]{58}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
+_LOGIN = re.compile(r"[A-Za-z0-9._@+:~-]{1,200}")
 _PATH = re.compile(r"[A-Za-z0-9._/+@:-]+")
 
 
@@ -90,6 +91,13 @@ def line(text: str) -> str:
     """Check a text that goes on one line of a file."""
     if not 0 < len(text) <= 255 or not text.isprintable():
         raise ValueError(f"{shown(text)} has to be one line of 1 to 255 characters")
+    return text
+
+
+def login(text: str) -> str:
+    """Check with what name a program logs in elsewhere: characters that mean nothing in its config."""
+    if not _LOGIN.fullmatch(text):
+        raise ValueError(f"{shown(text)} is no usable user name; write letters, digits and . _ @ + : ~ - only")
     return text
 
 

@@ -70,7 +70,7 @@ def obstacles(site: Site, needs: Needs, host: Host, manifest: Manifest) -> list[
         *key_pair(site, needs, host),
         *dns_plugin(site, host),
         *dns_credentials(site, host),
-        *passwords(needs, host),
+        *passwords(needs, host, site.config.ddns.password_file if site.config.ddns else None),
     ]
 
 
@@ -257,9 +257,9 @@ def dns_credentials(site: Site, host: Host) -> Iterator[Obstacle]:
         yield Obstacle(f"{path} can be read by others than root", f"chown root: {path} && chmod 600 {path}")
 
 
-def passwords(needs: Needs, host: Host) -> Iterator[Obstacle]:
-    """The files with passwords that Synapse is given are there, for root alone."""
-    for path in (path for setting in needs.of(Setting) for _, path in setting.secrets):
+def passwords(needs: Needs, host: Host, more: str | None = None) -> Iterator[Obstacle]:
+    """The files with passwords that Synapse is given, and one `more`, are there, for root alone."""
+    for path in filter(None, (more, *(path for setting in needs.of(Setting) for _, path in setting.secrets))):
         node = host.node(path)
         if node is None or not (host.text(path) or "").strip():
             yield Obstacle(f"{path} should hold a password and does not", f"install -m 600 /dev/stdin {path}")

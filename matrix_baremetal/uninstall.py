@@ -26,10 +26,12 @@ from matrix_baremetal.session import Session
 PURGED = (
     "/etc/matrix-synapse",
     "/etc/matrix-calls",
+    "/etc/matrix-ddns",
     "/etc/matrix-metrics",
     "/etc/matrix-turn",
     "/opt/matrix-baremetal",
     DATA,
+    "/var/lib/matrix-ddns",
     *(f"/var/lib/matrix-bridge-{name}" for name in ("whatsapp", "telegram", "signal", "discord")),
     STATE,
     STAMPS,
@@ -37,7 +39,11 @@ PURGED = (
 )
 
 # What nginx and systemd keep of us: a directory, and how the names begin.
-TRACES = (("/var/log/nginx", "matrix-baremetal.log"), ("/var/lib/systemd/timers", "stamp-matrix-baremetal-"))
+TRACES = (
+    ("/var/log/nginx", "matrix-baremetal.log"),
+    ("/var/lib/systemd/timers", "stamp-matrix-baremetal-"),
+    ("/var/lib/systemd/timers", "stamp-matrix-ddns"),
+)
 
 
 def steps(now: Session, *, purge: bool) -> Iterator[Change]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from matrix_baremetal import growth
 from matrix_baremetal.commands import doctor as command
 from matrix_baremetal.converge import converge
+from matrix_baremetal.ddns_run import NOTE
 from matrix_baremetal.doctor import examine
 from matrix_baremetal.findings import Finding, State
 from matrix_baremetal.kernel import Listener
@@ -24,7 +25,8 @@ from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 # With each part that has a check of its own.
 CALLS = f"calls: {{element_call: true, lk_jwt_service: {{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}}}\n"
 LED = "bridges: {irc: {enabled: true, owner: alice}, whatsapp: {enabled: true}}"
-BESIDE = f"{CALLS}turn: {{enabled: true}}\n{LED}\nalerts: {{invite: [alice]}}\n"
+DDNS = "ddns: {provider: dynu, hostnames: [home.example.org], user: alice, password_file: /root/ddns}\n"
+BESIDE = f"{CALLS}{DDNS}turn: {{enabled: true}}\n{LED}\nalerts: {{invite: [alice]}}\n"
 SITE = f"{MINIMAL}web_client: {{kind: element}}\n{BESIDE}"
 HOME = "example.org"
 HOST = "matrix.example.org"
@@ -48,15 +50,23 @@ def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None)
     for unit in ("matrix-synapse.service", "postgresql@15-main.service"):
         waited(machine, unit, 0.1)
     backed_up(machine)
+    machine.put("/root/ddns", "secret\n", 0o600)
     machine.postgres.accounts["@alice:example.org"] = False
     now = a_session(machine, text)
     now.manifest.server_name = HOME
     list(converge(now.resources, now.host, now.manifest))
     if now.site.config.bridges.whatsapp.enabled:
         machine.put("/var/lib/matrix-bridge-whatsapp/database/bridge.db", "", 0o600)
+    if now.site.config.ddns:
+        machine.put(NOTE, f'{{"address": "{OWN[0]}"}}')
     now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
     machine.started.clear()
     return machine
+
+
+def told(**note: object) -> Break:
+    """What came of the last run of ddclient."""
+    return lambda m: m.put(NOTE, json.dumps({"address": OWN[0], **note}))
 
 
 def backed_up(machine: Machine, hours: float = 1, **more: object) -> None:

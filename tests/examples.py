@@ -14,7 +14,7 @@ from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.resources.elsewhere import NOTES
-from matrix_baremetal.resources.files import Directory, File, Link, Secret
+from matrix_baremetal.resources.files import Directory, File, Link, Scratch, Secret
 from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
@@ -131,6 +131,7 @@ EXAMPLES = (
     Example(Filled("/f", "@1", secrets=(("@1", "/password"),)), synapse_runs, lambda m: m.put("/f", "a: b")),
     Example(Link("/etc/l", "target"), drift=lambda m: point(m.at("/etc/l"), "x")),
     Example(Directory("/etc/d/e", 0o750), drift=lambda m: m.at("/etc/d/e").chmod(0o777)),
+    Example(Scratch("/etc/x/y", 0o700), drift=lambda m: m.at("/etc/x/y").chmod(0o777)),
     Example(Secret("/etc/s", invent=lambda: SECRET), drift=lambda m: m.at("/etc/s").chmod(0o644), stays=True),
     Example(
         Registration("/etc/r.yaml", '{"as_token": "{as_token}"}', ("/password-as_token",)),

@@ -40,7 +40,8 @@ class Programs(FakeCertificates):
     servers of others answer to a URL, `downloads` the files they have. `refuses` is what the homeserver says to each
     change of an account, `closed` whether it runs without registration. `failed` are other people's units that have,
     `unwritable` the places that our service can't write, `synchronised` what timedatectl says. `mail_fault` is why a
-    mail server refuses us, and `logins` are those that it saw. `ourselves` is what our own command does.
+    mail server refuses us, and `logins` are those that it saw. `ourselves` is what our own command does, `more` what
+    programs of single tests do.
     """
 
     root: Path
@@ -74,6 +75,7 @@ class Programs(FakeCertificates):
     logins: list[tuple[str, str]] = field(default_factory=list)
     internet: Internet = field(default_factory=Internet)
     ourselves: Callable[[tuple[str, ...]], Result] = lambda words: GOOD
+    more: dict[str, Callable[[tuple[str, ...]], Result]] = field(default_factory=dict)
 
     def program(self, argv: tuple[str, ...], input: str | None) -> Result:
         """Run one program of the model."""
@@ -100,6 +102,7 @@ class Programs(FakeCertificates):
             "python": self._python,
             "uv-program": self._uv,
             "matrix-baremetal": self.ourselves,
+            **self.more,
             **{name: partial(real, name) for name in ("cp", "gpg", "gpgconf")},
         }
         if name not in programs:
@@ -212,7 +215,7 @@ class Programs(FakeCertificates):
 
     def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
         assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)
-        parts = ("synapse", "metrics", "turn", "livekit", "lk-jwt", *(f"bridge-{name}" for name in BRIDGES))
+        parts = ("synapse", "ddns", "metrics", "turn", "livekit", "lk-jwt", *(f"bridge-{name}" for name in BRIDGES))
         names = [f"matrix-{part}" for part in parts]
         self.users += [name for name in names if name not in self.users]
         return GOOD

@@ -12,6 +12,7 @@ from matrix_baremetal.components.bridges import BRIDGES
 from matrix_baremetal.components.calls import Calls
 from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
+from matrix_baremetal.components.ddns import Ddns
 from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.doctor import Doctor
 from matrix_baremetal.components.former_hostnames import FormerHostnames
@@ -34,6 +35,8 @@ from matrix_baremetal.site import Site
 
 ALL: tuple[type[Component], ...] = (
     Base,
+    # A certificate is ordered only for names that lead here.
+    Ddns,
     Postgres,
     Sqlite,
     Registration,

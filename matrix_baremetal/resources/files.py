@@ -163,6 +163,14 @@ class Directory(Resource):
         host.remove(self.path)
 
 
+@dataclass(frozen=True)
+class Scratch(Directory):
+    """A directory that a service of ours keeps what can be made again in, which goes with it."""
+
+    def undo(self, host: Host) -> None:
+        host.remove_tree(self.path)
+
+
 def random_text() -> str:
     """A secret for programs: 384 bits."""
     return secrets.token_urlsafe(48)

@@ -14,8 +14,9 @@ from matrix_baremetal.resources.resource import Resource
 
 @dataclass(frozen=True)
 class Filled(Resource):
-    """A YAML file that is ours whole, where each of the texts in `secrets` stands for what is in a file.
+    """A file that is ours whole, where each of the texts in `secrets` stands for what is in a file.
 
+    In YAML it becomes a text in quotes; with `quoted` false the format takes it as it is, on one line.
     For programs that take a password from their config alone. The content that is compared has the texts and not the
     passwords, so that no plan shows one; whether those are as they should be is `filled`. Its last line is a digest
     of the others: what a person has `edited` is kept aside, and a file of ours with an old password is not.
@@ -27,6 +28,7 @@ class Filled(Resource):
     owner: str = "root"
     group: str = "root"
     secrets: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+    quoted: bool = field(default=True, compare=False)
     edited: bool = field(default=False, compare=False)
     filled: bool = True
 
@@ -71,8 +73,10 @@ class Filled(Resource):
             text = (host.text(path) or "").strip("\r\n") if host.live else mark
             if not text:
                 raise Error(f"{path} should hold a password and does not", hint=f"write it into {path}, on one line")
+            if not self.quoted and len(text.splitlines()) != 1:
+                raise Error(f"{path} should hold a password on one line and has more", hint=f"mend {path}")
             # A text of JSON is one of YAML too, whatever is in it.
-            whole = whole.replace(mark, json.dumps(text))
+            whole = whole.replace(mark, json.dumps(text) if self.quoted else text)
         return sealed(whole)
 
 

@@ -20,6 +20,7 @@ OURS = (
     "matrix-baremetal-rehearsal.service",
     "matrix-baremetal-backup.service",
     "matrix-turn.service",
+    "matrix-ddns.service",
     "matrix-bridge-irc.service",
     "matrix-livekit.service",
     "matrix-lk-jwt.service",

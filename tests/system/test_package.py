@@ -20,6 +20,8 @@ UNITS = (
     "matrix-baremetal.target",
     "matrix-synapse.service",
     "matrix-turn.service",
+    "matrix-ddns.service",
+    "matrix-ddns.timer",
     "matrix-bridge-irc.service",
     "matrix-livekit.service",
     "matrix-lk-jwt.service",
