@@ -5,11 +5,9 @@ It would find that by asking servers of others. A name is looked up in their pla
 
 from __future__ import annotations
 
-import ipaddress
-
-from matrix_baremetal.facts import own_addresses
 from matrix_baremetal.host import Host
-from matrix_baremetal.turn_start import external, needed
+from matrix_baremetal.outside import external, note
+from matrix_baremetal.turn_start import needed
 
 ETC = "/etc/matrix-calls"
 # An address, or the name that leads to it.
@@ -20,12 +18,7 @@ ENVIRONMENT = f"{RUN}/environment"
 
 def prepare(host: Host) -> None:
     """Write the environment that LiveKit is started in. Raises `Error`."""
-    mine = [str(ipaddress.ip_address(each)) for each in own_addresses(host)]
-    found = external(host, needed(host, EXTERNAL).strip(), mine)
+    outside = needed(host, EXTERNAL).strip()
     host.mkdir(RUN, 0o755)
-    host.write(ENVIRONMENT, "".join(f"NODE_IP={address}\n" for address in found), 0o644)
-
-
-def told(host: Host) -> str:
-    """The address that it was told; empty where it goes by those of this machine."""
-    return (host.text(ENVIRONMENT) or "").strip().removeprefix("NODE_IP=")
+    host.write(ENVIRONMENT, "".join(f"NODE_IP={address}\n" for address in external(host, outside)), 0o644)
+    note(host, "matrix-livekit.service", outside)

@@ -1,4 +1,4 @@
-"""Knocks at ports from wherever it runs: `outside` sends this file to another machine, which has Python.
+"""Knocks at ports from wherever it runs: `probe_from` sends this file to another machine, which has Python.
 
 So it uses the standard library of Python 3.7 alone, and nothing of ours.
 """

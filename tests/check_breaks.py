@@ -138,6 +138,11 @@ def relays(**change: object) -> Break:
     return lambda m: setattr(m.internet, "relayed", lambda asked, seen: replace(seen, **change))
 
 
+def went_by(part: str, address: str) -> Break:
+    """A server for calls was started with another address."""
+    return lambda m: m.put(f"/run/matrix-baremetal/{part}/outside", f"a.name {address}\n")
+
+
 def unit(name: str, **change: object) -> Break:
     """Another state of a unit."""
     return lambda m: vars(m.unit(name)).update(change)

@@ -8,7 +8,6 @@ import hmac
 import ipaddress
 from typing import TYPE_CHECKING, cast
 
-from matrix_baremetal.facts import own_addresses
 from matrix_baremetal.relay import Answered, Asked
 from matrix_baremetal.turn_start import SECRET, whole
 
@@ -30,7 +29,7 @@ def relay(machine: Programs, asked: Asked) -> Answered:
     if password != asked.password:
         return Answered(fault="the server says: Unauthorized (401)")
     text = machine.at("/etc/matrix-turn/turnserver.conf").read_text()
-    lines = list(whole(host, text, own_addresses(host)))
+    lines = list(whole(host, text))
     outside = next((line.partition("=")[2] for line in lines if line.startswith("external-ip=")), "")
     allowed = tuple(peer for peer in asked.peers if permitted(lines, peer))
     return Answered(outside.partition("/")[0] or asked.to[0], 49200, allowed)

@@ -1,63 +1,58 @@
-"""Whether others reach a port from outside: asked of a machine elsewhere (`doctor --probe-from`), and only then."""
+"""Calls: which address the other side is told to send to."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import ClassVar
 
-from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.check import Check, short
+from matrix_baremetal.facts import addresses
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
-from matrix_baremetal.outside import Knock, Question, certificate
-
-OPEN = "let it in at the firewall, and forward it at the router: matrix-baremetal show ports"
-WORDS = {
-    "refused": "is refused there: nothing listens, or a router sends it to another machine",
-    "silent": "does not answer: a firewall or a router keeps it",
-}
+from matrix_baremetal.outside import told
 
 
 @dataclass(frozen=True)
-class Outside(Check):
-    """A port of this machine, as another machine has found it by this `question`; None where it can't be asked.
+class Address(Check):
+    """The address that a server tells callers, as its start has noted it."""
 
-    `chain` is the file of the certificate that it is to show.
-    """
+    remote = True
+    depth = 2
+    unit: ClassVar[str] = ""
 
-    form = "outside.{0.protocol}.{0.port}"
-    asks = "a port is reached from another machine (--probe-from)"
-    depth = 3
-
-    protocol: str
+    hostname: str
     port: int
-    purpose: str
-    question: Question | None = None
-    chain: str = ""
-    knocks: tuple[Knock, ...] = field(default=(), repr=False)
+    given: str = "auto"
 
     @property
-    def title(self) -> str:
-        """What a person calls it."""
-        return f"{self.protocol.upper()} port {self.port} ({self.purpose})"
+    def after(self) -> tuple[str, ...]:
+        return (f"ports.udp.{self.port}",)
 
     def look(self, host: Host) -> Finding:
-        if self.question is None:
-            return self.told(f"{self.title} says nothing to strangers, so nobody can tell whether it is open")
-        name = self.question.name
-        if not self.knocks:
-            return self.failed(f"{name} does not resolve on the other machine", next="matrix-baremetal show dns")
-        lines = [f"{knock.address}: {knock.state}" for knock in self.knocks if knock.state != "away"]
-        if not lines:
-            return self.warned(f"the other machine has no way to any address of {name}", next="use another one")
-        for state, words in WORDS.items():
-            if any(knock.state == state for knock in self.knocks):
-                return self.failed(f"{self.title} {words}", *lines, next=OPEN)
-        if self._stranger(host):
-            words = f"somebody else than this machine answers at {self.title}"
-            return self.failed(words, *lines, next=f"see where {name} leads: matrix-baremetal doctor dns")
-        return self.fine(f"{self.title} is reached from there", *lines)
+        said = told(host, self.unit) or addresses(host)
+        led = host.net.addresses(self.hostname) if self.given == "auto" else (self.given,)
+        beyond = f"whether a firewall or router lets UDP {self.port} in shows only from outside"
+        if not led or set(led) & set(said):
+            return self.fine(f"callers are told {', '.join(said)}", beyond)
+        message = f"callers are told {', '.join(said)}, and {self.hostname} leads to {', '.join(led)}"
+        # A timer starts it again where the name leads elsewhere, so it is what the name leads to that is wrong.
+        mend = f"systemctl restart {short(self.unit)}; or set {self.id.partition('.')[0]}.external_ip"
+        return self.warned(message, beyond, next=mend)
 
-    def _stranger(self, host: Host) -> bool:
-        """Whether any address shows another certificate than this machine has."""
-        ours = certificate(host.text(self.chain) or "") if self.chain else ""
-        shown = {knock.certificate for knock in self.knocks if knock.state == "open"}
-        return bool(ours) and shown != {ours}
+
+@dataclass(frozen=True)
+class OfTurn(Address):
+    """Of calls of two."""
+
+    form = "turn.address"
+    asks = "the address at which calls are relayed is one that the homeserver's name leads to"
+    unit = "matrix-turn.service"
+
+
+@dataclass(frozen=True)
+class OfCalls(Address):
+    """Of group calls."""
+
+    form = "calls.address"
+    asks = "the address that LiveKit tells callers is one that its name leads to"
+    unit = "matrix-livekit.service"

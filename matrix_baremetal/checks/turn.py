@@ -64,32 +64,6 @@ class Relays(OfTurn):
 
 
 @dataclass(frozen=True)
-class Address(OfTurn):
-    """The address that others are told."""
-
-    form = "turn.address"
-    asks = "the address at which calls are relayed is one that the other side can reach"
-
-    given: str = "auto"
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        return (f"ports.udp.{self.port}",)
-
-    def look(self, host: Host) -> Finding:
-        seen = self.ask(host, "udp")
-        if seen.fault:
-            return self.skipped("see turn.relay.udp")
-        led = host.net.addresses(self.hostname) if self.given == "auto" else (self.given,)
-        if seen.address in led or not led:
-            return self.fine(f"calls are relayed at {seen.address}")
-        message = f"calls are relayed at {seen.address}, and {self.hostname} leads to {', '.join(led)}"
-        if not ipaddress.ip_address(seen.address).is_global and self.given == "auto":
-            return self.warned(message, next="systemctl restart matrix-turn; or set turn.external_ip in the config")
-        return self.warned(message, fix="systemctl restart matrix-turn")
-
-
-@dataclass(frozen=True)
 class Closed(OfTurn):
     """Nobody gets to this machine or its network by way of a call."""
 

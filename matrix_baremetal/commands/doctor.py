@@ -12,7 +12,7 @@ from matrix_baremetal import alert, components, config, doctor, preflight, repor
 from matrix_baremetal.checks import declared, explanations
 from matrix_baremetal.checks.check import Check, documented
 from matrix_baremetal.checks.together import together
-from matrix_baremetal.commands import doctor_bundle, doctor_changes, doctor_fix, doctor_outside
+from matrix_baremetal.commands import doctor_bundle, doctor_changes, doctor_fix, doctor_probe
 from matrix_baremetal.errors import DIFFERS, ConfigError, Error
 from matrix_baremetal.findings import Finding, counted
 from matrix_baremetal.findings_page import page
@@ -87,7 +87,7 @@ def run(args: Namespace) -> int:
         raise Error("doctor asks what only root may know", hint="sudo matrix-baremetal doctor")
     name, checks, now = gathered(host, args)
     if args.probe_from and now:
-        checks = (*checks, *doctor_outside.checks(now, args.probe_from))
+        checks = (*checks, *doctor_probe.checks(now, args.probe_from))
     checks = doctor.chosen(checks, args.ids)
     if args.list:
         return listed(checks, json=args.json)
@@ -96,7 +96,7 @@ def run(args: Namespace) -> int:
     if args.changes:
         return changed(host, name, checks, now, args)
     if args.probe_from:
-        checks = doctor_outside.asked(checks, host, args.probe_from)
+        checks = doctor_probe.asked(checks, host, args.probe_from)
     findings = doctor.examine(together(checks, host), host)
     if args.fix:
         findings = doctor_fix.mended(host, checks, findings, args)

@@ -14,7 +14,8 @@ from typing import Any
 from matrix_baremetal.calls_start import ETC, EXTERNAL
 from matrix_baremetal.checks import calls as checks
 from matrix_baremetal.checks.check import Check
-from matrix_baremetal.components.component import SECRETS, Component, service_reads
+from matrix_baremetal.checks.outside import OfCalls
+from matrix_baremetal.components.component import FOLLOWS, SECRETS, Component, service_reads
 from matrix_baremetal.components.delegation import JWT
 from matrix_baremetal.components.programs import OPT, download
 from matrix_baremetal.components.turn import PLAIN
@@ -92,11 +93,14 @@ class Calls(Component):
             (TOKENS, "lk-jwt-service", (ENVIRONMENT,)),
         ):
             yield Service(unit, reads=(*files, KEYS.path, f"{OPT}/{name}/current", *service_reads(unit)))
+        if not self.config.turn.enabled:
+            # Else the TURN server has it.
+            yield FOLLOWS
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         yield checks.Answers(self.hostname, what="livekit", path=f"{SFU}/", unit=LIVEKIT, behind=SIGNALS)
         yield checks.Answers(self.hostname, what="tokens", path=f"{JWT}/healthz", unit=TOKENS, behind=GIVES)
-        yield checks.Address(self.hostname, UDP, self.config.calls.external_ip)
+        yield OfCalls(self.hostname, UDP, self.config.calls.external_ip)
 
     def _programs(self) -> Iterator[Resource]:
         calls, shelf = self.config.calls, self.site.wheelhouse

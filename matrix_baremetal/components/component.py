@@ -9,6 +9,7 @@ from matrix_baremetal.checks.check import Check
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Need, Needs
 from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.services import Service
 from matrix_baremetal.site import Site
 
 ETC = "/etc/matrix-baremetal"
@@ -50,3 +51,8 @@ class Component(ABC):
 def service_reads(unit: str) -> tuple[str, ...]:
     """Where a unit of ours is defined: its file, and the drop-ins that an admin may add."""
     return f"{UNITS}/{unit}", f"/etc/systemd/system/{unit}.d"
+
+
+_TIMER = "matrix-baremetal-address.timer"
+# It starts those again that were told an address which is another by now; whoever needs that declares it.
+FOLLOWS = Service(_TIMER, reads=service_reads(_TIMER))

@@ -12,7 +12,8 @@ from matrix_baremetal.addresses import PRIVATE, SPECIAL, span
 from matrix_baremetal.checks import tls
 from matrix_baremetal.checks import turn as checks
 from matrix_baremetal.checks.check import Check
-from matrix_baremetal.components.component import TLS, Component, service_reads
+from matrix_baremetal.checks.outside import OfTurn
+from matrix_baremetal.components.component import FOLLOWS, TLS, Component, service_reads
 from matrix_baremetal.needs import Need, Needs, Port, Setting
 from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.files import Directory, File, Link, Secret
@@ -66,12 +67,13 @@ class Turn(Component):
         yield File(CONFIG, self._config())
         yield Link(PAIR, f"{TLS}/{self.config.hostname}/current")
         yield service(f"{TLS}/{self.config.hostname}/current")
+        yield FOLLOWS
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         config, turn = self.config, self.config.turn
         yield checks.Relays(PLAIN, config.hostname, "udp")
         yield checks.Relays(ENCRYPTED, config.hostname, "tls")
-        yield checks.Address(PLAIN, config.hostname, turn.external_ip)
+        yield OfTurn(config.hostname, PLAIN, turn.external_ip)
         yield checks.Closed(PLAIN, config.hostname, turn.allowed_peers)
         place = f"{TLS}/{config.hostname}/current"
         yield tls.Served(config.hostname, ENCRYPTED, place, config.tls.mode, "matrix-turn", "stun.turn")

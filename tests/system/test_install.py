@@ -17,6 +17,7 @@ OURS = (
     *METRICS,
     "matrix-synapse.service",
     "matrix-baremetal-certificates.service",
+    "matrix-baremetal-address.service",
     "matrix-baremetal-rehearsal.service",
     "matrix-baremetal-backup.service",
     "matrix-turn.service",

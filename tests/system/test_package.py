@@ -33,6 +33,8 @@ UNITS = (
     "matrix-metrics-postgres.service",
     "matrix-baremetal-certificates.service",
     "matrix-baremetal-certificates.timer",
+    "matrix-baremetal-address.service",
+    "matrix-baremetal-address.timer",
     "matrix-baremetal-rehearsal.service",
     "matrix-baremetal-rehearsal.timer",
     "matrix-baremetal-firstboot.service",

@@ -22,6 +22,8 @@ from tests.system.test_package import exposure
 pytestmark = pytest.mark.lab
 PHONE = str(Path(__file__).with_name("turn.py"))
 UNIT = "matrix-turn.service"
+# Seconds, of the lab's DNS and a moment more.
+TTL = 3
 PEERS = ["10.77.0.0/24", "fd77::/64"]
 RENEW = "certbot renew --force-renewal --no-random-sleep-on-renew"
 
@@ -237,6 +239,31 @@ def serial(site: Site) -> str:
     """The serial number of the certificate with which calls are encrypted."""
     command = f"openssl s_client -connect {site.hostname}:5349 -servername {site.hostname} </dev/null 2>/dev/null"
     return site.lab.client(["sh", "-c", f"{command} | openssl x509 -noout -serial"]).stdout.strip()
+
+
+def test_another_address_outside_is_followed(relaying: Site) -> None:
+    """Once, by the TURN server alone; and a DNS that says nothing of use changes nothing."""
+    guest, name, everybody = relaying.guest, relaying.hostname, relaying.runs()
+    look = "systemctl start matrix-baremetal-address.service"
+    before = relaying.show(UNIT, "InvocationID")
+    guest.run(look)
+    assert relaying.show(UNIT, "InvocationID") == before
+    try:
+        relaying.lab.dns.set(name, a=["9.9.9.9"])
+        time.sleep(TTL)
+        guest.run(look)
+        after = relaying.show(UNIT, "InvocationID")
+        assert after != before
+        assert f"external-ip=9.9.9.9/{guest.ip}\n" in guest.read("/run/matrix-baremetal/turn/turnserver.conf")
+        guest.run(look)
+        relaying.lab.dns.set(name, a=["192.168.1.1"])
+        time.sleep(TTL)
+        guest.run(look)
+        assert relaying.show(UNIT, "InvocationID") == after
+        assert relaying.runs() == everybody
+    finally:
+        relaying.lab.dns.reset(name)
+        guest.run(f"systemctl restart {UNIT}")
 
 
 @pytest.mark.sampled(12)

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from matrix_baremetal import components, config, names
-from matrix_baremetal.calls_start import ENVIRONMENT, prepare, told
+from matrix_baremetal.calls_start import ENVIRONMENT, prepare
 from matrix_baremetal.components import calls
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.dns_records import records
@@ -158,7 +158,7 @@ class TestStart:
         machine.addressed(*own)
         machine.resolved["matrix-rtc.example.org"] = leads
         prepare(FakeHost(machine))
-        assert told(FakeHost(machine)) == tells
+        assert machine.at(ENVIRONMENT).read_text() == (f"NODE_IP={tells}\n" if tells else "")
         assert machine.at(ENVIRONMENT).stat().st_mode & 0o777 == 0o644
 
     def test_without_a_config_it_says_what_to_do(self, tmp_path: Path) -> None:

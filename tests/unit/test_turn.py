@@ -153,7 +153,7 @@ class TestStart:
     def test_what_is_missing_is_said_with_what_to_do(self, machine: Machine) -> None:
         machine.at(SECRET).unlink()
         with pytest.raises(Error, match=f"there is no {SECRET}"):
-            list(whole(FakeHost(machine), "", []))
+            list(whole(FakeHost(machine), ""))
 
     def test_for_a_reload_the_pair_alone_is_written(self, machine: Machine) -> None:
         prepare(FakeHost(machine), pair_alone=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from matrix_baremetal import outside, ports
+from matrix_baremetal import ports, probe_from
 from matrix_baremetal.checks.check import Check
-from matrix_baremetal.checks.outside import Outside
+from matrix_baremetal.checks.probed import Outside
 from matrix_baremetal.components.component import TLS
 from matrix_baremetal.components.delegation import UNDELEGATED
 from matrix_baremetal.components.turn import ENCRYPTED, PLAIN
@@ -25,7 +25,7 @@ class Nowhere(Error):
 def checks(now: Session, via: str) -> Iterator[Check]:
     """A question for each port that is to be reached. Raises `Nowhere`."""
     try:
-        outside.place(via)
+        probe_from.place(via)
     except ValueError as error:
         raise Nowhere(str(error), hint="matrix-baremetal doctor --help") from None
     config = now.site.config
@@ -35,7 +35,7 @@ def checks(now: Session, via: str) -> Iterator[Check]:
             secret = each.port in (443, UNDELEGATED, ENCRYPTED)
             # Of all that is UDP, STUN alone answers whoever asks.
             answers = each.protocol == "tcp" or each.port == PLAIN
-            question = outside.Question(name, each.port, each.protocol, secret) if answers else None
+            question = probe_from.Question(name, each.port, each.protocol, secret) if answers else None
             chain = f"{TLS}/{name}/current/fullchain.pem" if secret else ""
             yield Outside(each.protocol, each.port, each.purpose, question, chain)
 
@@ -43,7 +43,7 @@ def checks(now: Session, via: str) -> Iterator[Check]:
 def asked(checks: Sequence[Check], host: Host, via: str) -> tuple[Check, ...]:
     """The same, those that ask another machine with its answers. Raises `Error` where it gives none."""
     open = [each for each in checks if isinstance(each, Outside) and each.question]
-    answers = outside.ask(host, via, [each.question for each in open if each.question])
+    answers = probe_from.ask(host, via, [each.question for each in open if each.question])
     by_id = {each.id: knocks for each, knocks in zip(open, answers, strict=True)}
     return tuple(
         replace(each, knocks=by_id.get(each.id, ())) if isinstance(each, Outside) else each for each in checks
