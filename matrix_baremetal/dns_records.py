@@ -7,10 +7,12 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from matrix_baremetal.config import DIRECTORIES
+from matrix_baremetal.config_ddns import Ddns
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.site import Site
 
-TTL = 3600  # seconds
+# Seconds: of what stays, and of what follows a home line.
+TTL, SHORT = 3600, 60
 # Let's Encrypt's documented name for CAA records (letsencrypt.org/docs/caa), the same for staging.
 CAA = '0 issue "letsencrypt.org"'
 UNKNOWN = {"A": "YOUR-PUBLIC-IPV4-ADDRESS", "AAAA": "YOUR-PUBLIC-IPV6-ADDRESS"}
@@ -25,12 +27,13 @@ class Record:
     value: str | None
     purpose: str
     optional: bool = False
+    ttl: int = TTL
 
     @property
     def line(self) -> str:
         """The record as a zone file has it; one that is optional, or not whole, is a comment."""
         mark = "; " if self.optional or self.value is None else ""
-        return f"{mark}{self.name}. {TTL} IN {self.type} {self.shown}"
+        return f"{mark}{self.name}. {self.ttl} IN {self.type} {self.shown}"
 
     @property
     def shown(self) -> str:
@@ -38,12 +41,19 @@ class Record:
         return self.value or UNKNOWN[self.type]
 
 
-def records(site: Site, needs: Needs, addresses: Sequence[str], elsewhere: Collection[str] = ()) -> Iterator[Record]:
-    """All records. `addresses` are the machine's own; names that are `elsewhere` need none of ours."""
+def records(
+    site: Site, needs: Needs, addresses: Sequence[str], elsewhere: Collection[str] = (), line: str | None = None
+) -> Iterator[Record]:
+    """All records. `addresses` are the machine's own; names that are `elsewhere` need none of ours.
+
+    `line` is the address of the home line that names are to follow, where it is known.
+    """
     config = site.config
-    for name in needs.domains():
-        for kind, value in () if name in elsewhere else targets(addresses):
-            yield Record(name, kind, value, purpose(site, name))
+    ours = [name for name in needs.domains() if name not in elsewhere]
+    if config.ddns:
+        yield from following(site, config.ddns, ours, line)
+    else:
+        yield from (Record(name, *each, purpose(site, name)) for name in ours for each in targets(addresses))
     if config.federation.found_by == "srv":
         # Matrix spec, server-server API; the record without -fed is what older servers look for, and is deprecated.
         value = f"10 0 443 {config.hostname}."
@@ -52,6 +62,23 @@ def records(site: Site, needs: Needs, addresses: Sequence[str], elsewhere: Colle
         # Not on the server name: a web site there may have its certificates from somebody else.
         words = "lets no other authority give certificates for it"
         yield Record(config.hostname, "CAA", CAA, words, optional=True)
+
+
+def following(site: Site, ddns: Ddns, ours: Sequence[str], line: str | None) -> Iterator[Record]:
+    """Names that follow a home line by themselves, and the others, as aliases of the first of those.
+
+    The server name is no alias, as it is mostly the top of its zone, where there can be none.
+    """
+    for name in ddns.hostnames:
+        what = f"{purpose(site, name)}; " if name in ours else ""
+        yield Record(name, "A", line, f"{what}{ddns.provider} keeps it up to date", ttl=SHORT)
+    for name in (name for name in ours if name not in ddns.hostnames):
+        if name == site.config.server_name:
+            yield Record(
+                name, "A", line, f"{purpose(site, name)}; by hand, as it is not in ddns.hostnames", ttl=SHORT
+            )
+        else:
+            yield Record(name, "CNAME", f"{ddns.hostnames[0]}.", purpose(site, name))
 
 
 def targets(addresses: Sequence[str]) -> Iterator[tuple[str, str | None]]:

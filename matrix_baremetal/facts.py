@@ -92,6 +92,36 @@ def addresses(host: Host) -> tuple[str, ...]:
     return tuple(str(a) for a in known if not (a.is_loopback or a.is_link_local or a in fleeting))
 
 
+@dataclass(frozen=True)
+class Home:
+    """A network of private addresses: this machine's, and the router's."""
+
+    address: str
+    gateway: str
+
+
+def home(host: Host) -> Home | None:
+    """The network by which this machine gets out, where its address there is a private one; None where it is not.
+
+    Of several, such as those of containers, it is the one that the default route goes by (/proc/net/route).
+    """
+    rows = [line.split() for line in (host.text("/proc/net/route") or "").splitlines()[1:]]
+    routes = [(row[0], backwards(row[1]), backwards(row[2]), backwards(row[7])) for row in rows if len(row) > 7]
+    ways = [(card, gateway) for card, to, gateway, _ in routes if not int(to) and int(gateway)]
+    here = {card: (int(to), int(mask)) for card, to, _, mask in routes if int(to)}
+    for card, gateway in ways[:1]:
+        net, mask = here.get(card, (1, 0))
+        for own in (ipaddress.ip_address(each) for each in addresses(host)):
+            if own.version == 4 and int(own) & mask == net and not own.is_global:
+                return Home(str(own), str(gateway))
+    return None
+
+
+def backwards(digits: str) -> ipaddress.IPv4Address:
+    """An address as /proc/net/route writes it, the last byte first."""
+    return ipaddress.IPv4Address(bytes.fromhex(digits)[::-1])
+
+
 def numbers(version: str) -> tuple[int, ...]:
     """The numbers of a Debian version: 1.22.1-9+deb12u11 gives (1, 22, 1)."""
     upstream = version.partition(":")[2] or version

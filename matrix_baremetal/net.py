@@ -118,6 +118,12 @@ class Net:
 
         return relay.ask(asked)
 
+    def router(self, gateway: str) -> str:
+        """The address that the router before this machine has outside; empty where it does not say."""
+        from matrix_baremetal import router
+
+        return router.ask(gateway)
+
     def lookup(self, name: str, kind: str) -> Lookup:
         """The records of a name as the servers of its zone have them; `kind` is A, AAAA, CAA, CNAME, SRV."""
         from matrix_baremetal import nameservers

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from matrix_baremetal.needs import Needs, Port
@@ -35,6 +35,11 @@ def openings(site: Site, needs: Needs) -> Iterator[Opening]:
         purposes = ", ".join(sorted(inward[number, protocol, last]))
         yield Opening("in", number, protocol, purposes, last or None)
     yield from outgoing(site)
+
+
+def numbers(found: Iterable[Opening], protocol: str) -> list[str]:
+    """The ports that come in by a protocol, in their order."""
+    return [each.numbers for each in found if (each.direction, each.protocol) == ("in", protocol)]
 
 
 def outgoing(site: Site) -> Iterator[Opening]:

@@ -138,6 +138,18 @@ def relays(**change: object) -> Break:
     return lambda m: setattr(m.internet, "relayed", lambda asked, seen: replace(seen, **change))
 
 
+def at_home(router: str, *answers: Break) -> Break:
+    """Behind a router that says so of itself; the names lead to 8.8.4.4, and `answers` are what is met there."""
+
+    def moved(machine: Machine) -> None:
+        machine.at_home()
+        machine.internet.router = router
+        for each in (record(HOST, "A", "8.8.4.4"), *answers):
+            each(machine)
+
+    return moved
+
+
 def went_by(part: str, address: str) -> Break:
     """A server for calls was started with another address."""
     return lambda m: m.put(f"/run/matrix-baremetal/{part}/outside", f"a.name {address}\n")

@@ -128,6 +128,10 @@ class FakeNet(Net):
         """The records of a name."""
         return self.machine.internet.lookup(name, kind)
 
+    def router(self, gateway: str) -> str:
+        """What the router says of itself."""
+        return self.machine.internet.router
+
     def relay(self, asked: Asked) -> Answered:
         """What a TURN server answers."""
         machine = self.machine

@@ -46,6 +46,7 @@ class Internet:
     ahead: float = 0.0
     silent: bool = False
     unready: bool = False
+    router: str = ""
     relayed: Callable[[Asked, Answered], Answered] | None = None
     asked: list[Request] = field(default_factory=list)
     mails: list[EmailMessage] = field(default_factory=list)

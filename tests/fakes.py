@@ -82,6 +82,17 @@ class Machine(Programs):
         self.put("/proc/net/fib_trie", four)
         self.put("/proc/net/if_inet6", "".join(f"{digits} 02 40 00 80 eth0\n" for digits in six))
 
+    def at_home(self, address: str = "192.168.1.9", router: str = "192.168.1.1") -> None:
+        """Have a private address, in a network that a router leads out of."""
+        self.addressed(address)
+        net, way = (
+            bytes(reversed(ipaddress.IPv4Address(text).packed)).hex().upper()
+            for text in (f"{address.rpartition('.')[0]}.0", router)
+        )
+        head = "Iface Destination Gateway Flags RefCnt Use Metric Mask MTU Window IRTT\n"
+        rows = (f"eth0 00000000 {way} 0003 0 0 0 00000000 0 0 0", f"eth0 {net} 00000000 0001 0 0 0 00FFFFFF 0 0 0")
+        self.put("/proc/net/route", head + "\n".join(rows) + "\n")
+
     def start(self, argv: tuple[str, ...], input: str | None, env: dict[str, str]) -> Result:
         """Start a program, and note it."""
         self.started.append(Started(argv, input, env))

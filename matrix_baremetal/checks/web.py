@@ -246,36 +246,3 @@ class Around(Web):
 def passed_on(answer: Response) -> bool:
     """Whether it was Synapse that answered, be it that it knows no such path: nginx's own refusals are HTML."""
     return answer.status == 200 or answer.kind == "application/json"
-
-
-@dataclass(frozen=True)
-class Reached(Web):
-    """The addresses that the DNS gives for a name, where they are this machine's, answer on both ports."""
-
-    form = "reach.{0.family}.{0.domain}"
-    asks = "each published address of this machine answers on the ports 80 and 443, as far as this machine can tell"
-
-    family: str = "ipv4"
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        return ("ports.80", "ports.443", SERVER)
-
-    def look(self, host: Host) -> Finding:
-        kind = {"ipv4": "A", "ipv6": "AAAA"}[self.family]
-        found = host.net.lookup(self.domain, kind)
-        if found.fault:
-            return self.skipped(f"{self.domain} can't be looked up: see dns.a.{self.domain}")
-        places = [address for address in found.values if address in addresses(host)]
-        if not places:
-            return self.skipped("no address in the DNS is this machine's own")
-        faults = []
-        for place in places:
-            plain = host.net.request(Request(f"http://{self.domain}{CHALLENGE}doctor", (place, 80)))
-            secure = self.ask(host, "/", place)
-            faults += [f"{place} port {n}: {a.fault}" for n, a in ((80, plain), (443, secure)) if not a.status]
-        if faults:
-            return self.failed(
-                f"{self.domain} does not answer at its own address", *faults, next="nginx -T | grep listen"
-            )
-        return self.fine(f"{self.domain} answers at {', '.join(places)}")

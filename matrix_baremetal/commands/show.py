@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
 from dataclasses import asdict
 
-from matrix_baremetal import config_schema, dns_records, facts, ports, report, session, well_known
+from matrix_baremetal import config_schema, ddns_run, dns_records, facts, net, ports, report, session, well_known
 from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.session import Session
 
@@ -33,7 +34,9 @@ def dns(now: Session, args: Namespace) -> None:
 
 def records(now: Session) -> list[dns_records.Record]:
     """The records, with the addresses that this machine has."""
-    return list(dns_records.records(now.site, now.needs, own(now), occupied(now)))
+    note = ddns_run.noted(now.host) if now.host.live else None
+    line = note.address if note and note.address else None
+    return list(dns_records.records(now.site, now.needs, own(now), occupied(now), line))
 
 
 def own(now: Session) -> tuple[str, ...]:
@@ -51,11 +54,19 @@ def dns_page(now: Session, found: list[dns_records.Record]) -> str:
     parts += [f"Another web server answers for {name}: its records stay as they are." for name in occupied(now)]
     if any(each.value is None for each in found):
         parts.append(unknown(own(now)))
+    if now.site.config.ddns:
+        parts.append(FOLLOWING)
     parts.append(
         "Leave a provider's proxy for web sites (Cloudflare's orange cloud) off for these names: it limits the "
         "size of uploads, and passes on the ports of web sites alone."
     )
     return "\n\n".join([parts[0], *(report.wrapped(part, margin=2) for part in parts[1:])])
+
+
+FOLLOWING = (
+    "Make the names that follow once at their provider; from then on they are kept up to date "
+    "(docs/how-to/home-line.md). A CNAME goes to whoever has the domain."
+)
 
 
 def occupied(now: Session) -> list[str]:
@@ -114,13 +125,35 @@ def overview(now: Session, rows: dict[str, dict[str, object]], absent: list[str]
 
 def openings(now: Session, args: Namespace) -> None:
     """The ports to let through a firewall or router."""
-    found = list(ports.openings(now.site, now.needs))
+    found, home = list(ports.openings(now.site, now.needs)), facts.home(now.host) if now.host.live else None
     if args.json:
-        report.document({"ports": [asdict(each) for each in found]})
+        router, to = (home.gateway, home.address) if home else (None, None)
+        report.document({"ports": [asdict(each) for each in found], "router": router, "forward_to": to})
         return
     rows = [
         ("", "PORT", "FOR"),
         *((each.direction, f"{each.numbers}/{each.protocol}", each.purpose) for each in found),
     ]
     print(report.table(rows))
-    print("\nBehind a router, forward the incoming ones to this machine. All others may stay closed.")
+    print("\n\n".join(["", *(report.wrapped(part, margin=2) for part in letting(now, found, home))]))
+
+
+def letting(now: Session, found: list[ports.Opening], home: facts.Home | None) -> Iterator[str]:
+    """What to enter at a router, in its own words: what is forwarded, and to whom."""
+    mine, public = own(now), net.public(own(now))
+    if not mine:
+        yield "Behind a router, forward the incoming ones to this machine. All others may stay closed."
+        return
+    if home:
+        kinds = {kind: ports.numbers(found, kind) for kind in ("tcp", "udp")}
+        told = "; ".join(f"{kind.upper()} {', '.join(numbers)}" for kind, numbers in kinds.items() if numbers)
+        yield (
+            f"At the router, {home.gateway}, forward to {home.address}, each to the same port: {told}. "
+            f"Have it give this machine the address {home.address} always (a reservation), or the forwards go astray."
+        )
+    six = [each for each in public if ":" in each]
+    if home and six:
+        yield f"By IPv6 nothing is forwarded: have it let the same ports in to {six[0]}."
+    elif public:
+        yield f"This machine has {public[0]} of its own: no router forwards anything, a firewall lets them in."
+    yield "All others may stay closed."

@@ -10,6 +10,7 @@ from matrix_baremetal.checks.firstboot import FirstBoot
 from matrix_baremetal.checks.growth import Forecast
 from matrix_baremetal.checks.machine import Addresses, Disk, Inodes, Killed, Memory, Right, Synchronised
 from matrix_baremetal.checks.names import Resolver
+from matrix_baremetal.checks.router import Router
 from matrix_baremetal.components.component import DATA, ETC, SECRETS, STATE, TLS, Component
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
@@ -45,7 +46,7 @@ class Base(Component):
             yield Disk(name, path)
             yield Inodes(name, path)
             yield Forecast(name, path)
-        yield from (Memory(), Killed(), Synchronised(), Addresses())
+        yield from (Memory(), Killed(), Synchronised(), Addresses(), Router(self.config.hostname))
         url = self.config.acme.url
         yield Right(url)
         yield Resolver(urlsplit(url).hostname or "")

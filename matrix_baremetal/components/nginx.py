@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 
 from matrix_baremetal.checks import names, tls, web
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.reach import Reached
 from matrix_baremetal.components.component import STATE, TLS, Component
 from matrix_baremetal.config import Config
 from matrix_baremetal.needs import Below, Need, Needs, Port, Proxy
@@ -59,7 +60,7 @@ class Nginx(Component):
             yield web.Redirects(domain)
             if tls_mode == "acme" and self.config.acme.challenge == "http-01":
                 yield web.Challenge(domain)
-            yield from (web.Reached(domain, family=family) for family in ("ipv4", "ipv6"))
+            yield from (Reached(domain, family=family) for family in ("ipv4", "ipv6"))
         for vhost in needs.vhosts():
             yield tls.Served(vhost.domain, vhost.port, f"{TLS}/{vhost.domain}/current", tls_mode)
             yield from (kind(vhost.domain, vhost.port) for kind in (web.Answers, web.Headers, web.Http2))
