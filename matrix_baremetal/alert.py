@@ -122,15 +122,20 @@ def content(body: str, page: str) -> dict[str, str]:
 
 def by_mail(host: Host, config: Config, head: str, rows: Sequence[Finding]) -> str:
     """Why the mail server did not take it; nothing where it did."""
+    return post(host, config, str(config.alerts.mail), head, text(head, rows))
+
+
+def post(host: Host, config: Config, to: str, head: str, body: str) -> str:
+    """Send a mail by the config's mail server; why it did not take it, nothing where it did."""
     assert config.mail, "the config was refused otherwise"
     smtp = config.mail.smtp
     password = (host.text(smtp.password_file) or "").strip("\r\n") if smtp.password_file else ""
     server = MailServer(smtp.host, smtp.port, encryption(smtp), smtp.user or "", password)
     mail = EmailMessage()
-    mail["From"], mail["To"], mail["Subject"] = smtp.from_, str(config.alerts.mail), head
+    mail["From"], mail["To"], mail["Subject"] = smtp.from_, to, head
     mail["Date"], mail["Message-ID"] = formatdate(localtime=True), make_msgid(domain=config.hostname)
     mail["Auto-Submitted"] = "auto-generated"
-    mail.set_content(text(head, rows))
+    mail.set_content(body)
     return host.net.smtp(server, mail)
 
 

@@ -10,6 +10,7 @@ from matrix_baremetal.words import (
     image,
     install,
     look,
+    mail,
     migrate,
     secrets,
     token,
@@ -44,6 +45,6 @@ def parser() -> Words:
     top.add_argument("--version", action="version", version=f"matrix-baremetal {__version__}")
     common(top, suppress=False)
     commands = top.add_subparsers(dest="command", metavar="COMMAND", required=True, parser_class=Words)
-    for part in (install, look, user, token, bridge, secrets, image, backup, database, migrate, upgrade):
+    for part in (install, look, user, token, mail, bridge, secrets, image, backup, database, migrate, upgrade):
         part.add(commands)
     return top

@@ -23,7 +23,9 @@ SERVER = "exim4.service"
 # Exim takes what whoever has logged in sends, to anybody, and keeps it.
 EXIM = """\
 primary_hostname = {name}
-daemon_smtp_ports = 587
+daemon_smtp_ports = 587 : 465
+tls_on_connect_ports = 465
+log_selector = +incoming_interface
 tls_advertise_hosts = *
 tls_certificate = /etc/exim4/fullchain.pem
 tls_privatekey = /etc/exim4/privkey.pem
@@ -68,6 +70,14 @@ def test_mail_goes_by_the_server_that_is_named_and_goes_no_more(site: Site) -> N
     zoe = site.login("zoe")
     prove(site, zoe, "zoe@example.org")
     forgotten(site, zoe, "zoe@example.org")
+    by_hand(site, "587")
+    # TLS from the first byte.
+    site.change(mail={"smtp": {**smtp, "port": 465}})
+    site.mb("apply")
+    by_hand(site, "465")
+    forgotten(site, zoe, "zoe@example.org", "yet another password")
+    site.change(mail={"smtp": smtp})
+    site.mb("apply")
     refused(site)
     without(site)
 
@@ -125,7 +135,7 @@ def prove(site: Site, person: Person, address: str) -> None:
     assert answer.status == 200, answer.text
 
 
-def forgotten(site: Site, person: Person, address: str) -> None:
+def forgotten(site: Site, person: Person, address: str, password: str = "a wholly other password") -> None:
     """Somebody without a login sets another password."""
     body = {"client_secret": "apes", "email": address, "send_attempt": 1}
     answer = ask(site, "account/password/email/requestToken", body)
@@ -137,17 +147,30 @@ def forgotten(site: Site, person: Person, address: str) -> None:
     form = [word for name, value in fields(page) for word in ("--data-urlencode", f"{name}={value}")]
     assert site.web.ask("POST", address, options=form).status == 200
     proof = {"sid": answer.data["sid"], "client_secret": "apes"}
-    new = {"new_password": "a wholly other password", "logout_devices": False}
+    new = {"new_password": password, "logout_devices": False}
     session = ask(site, "account/password", new).data["session"]
     auth = {"type": "m.login.email.identity", "threepid_creds": proof, "session": session}
     answer = ask(site, "account/password", {**new, "auth": auth})
     assert answer.status == 200, answer.text
-    Person.login(site.web, site.url, person.user, "a wholly other password")
+    Person.login(site.web, site.url, person.user, password)
 
 
 def fields(page: str) -> list[tuple[str, str]]:
     """What the page's button sends along."""
     return [(name, value) for name, _, value in (row.partition("=") for row in urlsplit(page).query.split("&"))]
+
+
+def by_hand(site: Site, port: str) -> None:
+    """A mail to somebody, over TLS and after a login, by the port that is asked for."""
+    assert "took the mail to ops@example.org" in site.mb("mail", "test", "ops@example.org").stdout
+    [mail] = site.guest.run(f"grep -lri '^To: ops@example.org' {KEPT}").stdout.split()
+    assert "A test of the mail of" in site.guest.read(mail)
+    site.guest.run(["rm", mail])
+    [row] = site.guest.run(
+        "grep ops@example.org -B 9 /var/log/exim4/mainlog | grep '<= ' | tail -n 1"
+    ).stdout.splitlines()
+    assert f"]:{port} P=esmtpsa " in row, row
+    assert "A=plain" in row
 
 
 def refused(site: Site) -> None:
@@ -157,9 +180,11 @@ def refused(site: Site) -> None:
     site.mb("apply")
     said = site.mb("doctor", "mail.server", status=3).stdout
     assert "refuses the login of matrix" in said
+    assert "refuses the login of matrix" in site.mb("mail", "test", "ops@example.org", status=1).stderr
     assert "mend mail.smtp" in said
     site.guest.run(["systemctl", "stop", SERVER])
     assert "does not answer" in site.mb("doctor", "mail.server", status=3).stdout
+    assert "does not answer" in site.mb("mail", "test", "ops@example.org", status=1).stderr
 
 
 def without(site: Site) -> None:

@@ -7,11 +7,12 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal import preflight, yamlfile
-from matrix_baremetal.commands import doctor
+from matrix_baremetal.commands import doctor, mail
 from matrix_baremetal.components import data
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.words import parser
 from tests.fakes import MINIMAL, Machine, a_session
 from tests.unit.test_config import problems, read
 
@@ -171,3 +172,40 @@ def test_mail_stands_in_one_place() -> None:
 def test_the_service_reads_the_file(machine: Machine) -> None:
     [service] = [r for r in a_session(machine, TEXT).resources if isinstance(r, Service) and "synapse" in r.unit]
     assert "/etc/matrix-synapse/conf.d" in service.reads
+
+
+class TestByHand:
+    """mail test."""
+
+    def said(self, machine: Machine, words: str, text: str = TEXT) -> Error | None:
+        now = a_session(machine, text)
+        try:
+            mail.test(now, words)
+        except Error as error:
+            return error
+        return None
+
+    def test_a_mail_is_sent_by_hand(self, machine: Machine) -> None:
+        assert self.said(machine, "zoe@example.net") is None
+        [sent] = machine.internet.mails
+        assert (sent["To"], sent["From"]) == ("zoe@example.net", "matrix@example.org")
+        assert "the mail of example.org" in sent["Subject"]
+        assert machine.logins[-1] == ("matrix", PASSWORD)
+
+    def test_what_the_mail_server_says_is_told(self, machine: Machine) -> None:
+        machine.mail_fault = "it refuses the address: 550 no such user"
+        error = self.said(machine, "zoe@example.net")
+        assert error
+        assert "mail.example.org:587 did not take the mail: it refuses the address: 550" in error.message
+        assert "mail.smtp" in (error.hint or "")
+        assert PASSWORD not in repr(error)
+
+    def test_without_a_mail_server_it_says_how_to_have_one(self, machine: Machine) -> None:
+        error = self.said(machine, "zoe@example.net", MINIMAL)
+        assert error
+        assert "names no mail server" in error.message
+
+    def test_what_is_no_address_is_refused(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            parser().parse_args(["mail", "test", "zoe"])
+        assert "is no e-mail address" in capsys.readouterr().err
