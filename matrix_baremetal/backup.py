@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 from matrix_baremetal import __version__, backup_log, components, encryption, federation
@@ -79,7 +79,8 @@ def create(now: Session, directory: str, *, media: bool, transfer: Transfer, not
 def collected(now: Session, *, media: bool) -> Data:
     """What it has to hold. The config is the one that the server was made of, wherever it was read from."""
     whole = components.data(now.site)
-    return whole if media else Data(whole.files, whole.theirs, whole.stores, units=whole.units)
+    trees = {name: tree for name, tree in whole.trees.items() if media or name != "media"}
+    return replace(whole, trees=trees)
 
 
 def written(now: Session, part: str, data: Data, made: int, transfer: Transfer) -> dict[str, Any]:

@@ -33,7 +33,6 @@ DIRECTORIES: Mapping[str, str] = {
 LATER = frozenset(
     {
         "synapse.workers={}",
-        "bridges.xmpp",
     }
 )
 

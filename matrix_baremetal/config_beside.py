@@ -90,8 +90,8 @@ class Calls:
 
 
 @dataclass(frozen=True)
-class Irc:
-    """The bridge to IRC; `owner` is who may use it first, and lets others."""
+class Owned:
+    """A bridge of heisenbridge's; `owner` is who may use it first, and lets others."""
 
     enabled: bool = False
     owner: Annotated[str, names.localpart] | None = None
@@ -136,7 +136,8 @@ class Telegram(Mautrix):
 class Bridges:
     """To which other networks there is a bridge."""
 
-    irc: Irc = Irc()
+    irc: Owned = Owned()
+    xmpp: Owned = Owned()
     whatsapp: Mautrix = Mautrix()
     telegram: Telegram = Telegram()
     signal: Mautrix = Mautrix()

@@ -114,9 +114,6 @@ WHAT: Mapping[str, str] = {
     "bridges": "Bridges to other networks.",
     "bridges.telegram.api_id": "The number that https://my.telegram.org/apps gave you. Needed where it is enabled.",
     "bridges.telegram.api_hash_file": "A file with the api_hash that came with it. Needed where it is enabled.",
-    "bridges.irc": "IRC, by heisenbridge.",
-    "bridges.irc.enabled": "Whether there is a bridge to IRC.",
-    "bridges.irc.owner": "Whose it is: the name of an account here, as in alice. Needed where it is enabled.",
     "backup": "Backups of all that can't be made again.",
     "backup.schedule": "Every night, or only when you ask for one.",
     "backup.keep": "How many are kept; older ones go once a new one is whole.",
@@ -125,6 +122,14 @@ WHAT: Mapping[str, str] = {
     "backup.encrypt_to": "A recipient of age (age1…), or the file of a public key of gpg.",
     "backup.command": "A program that is given each new backup, to take it elsewhere.",
 }
+
+for _name, _network, _by in (("irc", "IRC", "heisenbridge"), ("xmpp", "XMPP", "heisenbridge and Debian's BitlBee")):
+    WHAT = {
+        **WHAT,
+        f"bridges.{_name}": f"{_network}, by {_by}.",
+        f"bridges.{_name}.enabled": f"Whether there is a bridge to {_network}.",
+        f"bridges.{_name}.owner": "Whose it is: an account's name here, as in alice. Needed where it is enabled.",
+    }
 
 for _name, _network in {
     "whatsapp": "WhatsApp",

@@ -13,19 +13,20 @@ class Tree:
     """A directory of a service's own, of which these parts can't be made again.
 
     It is read and written as the service's user: what the service may have put there, such as a link, leads root
-    nowhere.
+    nowhere. `unit` is one that writes there as it stops, and so has to stand still before it is written.
     """
 
     path: str
     user: str
     parts: tuple[str, ...]
+    unit: str = ""
 
 
 @dataclass(frozen=True)
 class Data:
     """What can't be made again: `files` (or directories with all that is in them), rows, and trees, by the names of
     their streams. `theirs` are files that aren't ours: a restore writes them only where nothing is. `units` are those
-    of the servers whose rows they are.
+    of the servers whose rows they are, or that have some of them in mind: they begin anew after a restore.
     """
 
     files: tuple[str, ...] = ()

@@ -199,6 +199,8 @@ def load(now: Session, held: Held, kept: str, transfer: Transfer) -> None:
     with held.streams(host, {*missing, *held.manifest["trees"]}) as streams:
         for name, file in streams:
             transfer.begin(f"bring back {name}")
+            if name in declared.trees and (unit := declared.trees[name].unit):
+                host.run("systemctl", "stop", unit, timeout=300)
             try:
                 with host.run.writing(*command(host, held, declared, name)) as into:
                     transfer.carry(file, into)

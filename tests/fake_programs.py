@@ -26,7 +26,8 @@ from tests.fake_units import Unit
 from tests.fake_web import Internet
 
 GOOD = Result(0, "", "")
-BRIDGES = ("irc", "whatsapp", "telegram", "signal", "discord")
+BRIDGES = ("irc", "whatsapp", "telegram", "signal", "discord", "xmpp")
+SERVERS = ("synapse", "ddns", "metrics", "turn", "livekit", "lk-jwt", "xmpp-gateway")
 
 
 @dataclass
@@ -215,8 +216,7 @@ class Programs(FakeCertificates):
 
     def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
         assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)
-        parts = ("synapse", "ddns", "metrics", "turn", "livekit", "lk-jwt", *(f"bridge-{name}" for name in BRIDGES))
-        names = [f"matrix-{part}" for part in parts]
+        names = [f"matrix-{part}" for part in (*SERVERS, *(f"bridge-{name}" for name in BRIDGES))]
         self.users += [name for name in names if name not in self.users]
         return GOOD
 

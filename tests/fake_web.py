@@ -64,6 +64,7 @@ class Internet:
         places = {80: ("nginx.service", "::"), 443: ("nginx.service", "0.0.0.0")}
         places |= {8008: ("matrix-synapse.service", "127.0.0.1"), 5432: ("postgresql@15-main.service", "127.0.0.1")}
         bridges = {9898: "irc", 29318: "whatsapp", 29317: "telegram", 29328: "signal", 29334: "discord"}
+        bridges |= {9899: "xmpp", 9897: "xmpp-gateway"}
         for port, name in bridges.items():
             places[port] = (f"matrix-bridge-{name}.service", "127.0.0.1")
         for port in (3478, 5349):

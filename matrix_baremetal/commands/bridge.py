@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict
 
 from matrix_baremetal import components, report, session
+from matrix_baremetal.checks.check import short
 from matrix_baremetal.components.bridges import BRIDGES
 from matrix_baremetal.components.bridges.bridge import Bridge
 from matrix_baremetal.doctor import examine
@@ -72,8 +73,9 @@ def status(now: Session, wanted: Sequence[Bridge], args: Namespace) -> int:
         raise Error("bridges are looked at on a machine that runs", hint="matrix-baremetal bridge list")
     if not wanted:
         raise Unknown("the config asks for no bridge", hint="matrix-baremetal bridge list")
-    forms = ("units.matrix-bridge-{}", "bridges.{}", "bridges.rows.{}")
+    forms = ("bridges.{}", "bridges.rows.{}")
     ids = {form.format(each.name) for each in wanted for form in forms}
+    ids |= {f"units.{short(unit)}" for each in wanted for unit in each.units}
     needed = ids | {"synapse.ready"}
     found = examine([check for check in components.checks(now.site) if check.id in needed], now.host)
     rows: list[Finding] = [finding for finding in found if finding.id in ids or finding.state == "fail"]

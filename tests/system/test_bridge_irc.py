@@ -14,10 +14,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Guest, Lab
+from tests.lab.guest import Running
 from tests.matrix import Person
 from tests.system import invariants
 from tests.system.conftest import Snapshots
-from tests.system.site import SYNAPSE, Site
+from tests.system.site import SYNAPSE, WHEELS, Site
 from tests.system.test_package import exposure
 
 # An apt and a virtualenv each: one release shows it, the other is for the long run.
@@ -36,17 +37,13 @@ DNS = no
 """
 
 
-class Somebody:
-    """Somebody on IRC, who is in #lab."""
+class Listener:
+    """A program that says what it is told to, and prints what it hears."""
 
-    def __init__(self, guest: Guest, nick: str) -> None:
-        words = ["python3", "-u", "-c", CODE]
-        self.running = guest.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    def __init__(self, running: Running) -> None:
+        self.running = running
         self.lines: queue.SimpleQueue[str] = queue.SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
-        for line in (f"NICK {nick}", f"USER {nick} 0 * :{nick}", "JOIN #lab"):
-            self.say(line)
-        self.hear("366")  # the end of the list of who is there
 
     def _listen(self) -> None:
         for line in self.running.stdout or ():
@@ -66,6 +63,21 @@ class Somebody:
         except queue.Empty:
             raise AssertionError(f"no {text!r} in {heard}") from None
         return line
+
+    def close(self) -> None:
+        self.running.terminate()
+        self.running.wait()
+
+
+class Somebody(Listener):
+    """Somebody on IRC, who is in #lab."""
+
+    def __init__(self, guest: Guest, nick: str) -> None:
+        words = ["python3", "-u", "-c", CODE]
+        super().__init__(guest.popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+        for line in (f"NICK {nick}", f"USER {nick} 0 * :{nick}", "JOIN #lab"):
+            self.say(line)
+        self.hear("366")  # the end of the list of who is there
 
 
 def invited(person: Person, by: str, but: tuple[str, ...] = (), seconds: float = 30) -> str:
@@ -132,8 +144,7 @@ def both_ways(site: Site, alice: Person, room: str, nick: str) -> None:
     assert " PRIVMSG #lab :" in line
     somebody.say(f"PRIVMSG #lab :it is {nick}")
     alice.wait_for(room, f"@irc_lab_{nick}:{site.server_name}", f"it is {nick}")
-    somebody.running.terminate()
-    somebody.running.wait()
+    somebody.close()
 
 
 def test_both_ways_and_through_restarts(bridged: Site, channel: tuple[Person, str]) -> None:
@@ -141,11 +152,45 @@ def test_both_ways_and_through_restarts(bridged: Site, channel: tuple[Person, st
     both_ways(bridged, alice, room, "carol")
     bridged.guest.run(f"systemctl restart {SYNAPSE} {UNIT}")
     bridged.wait_until_it_answers()
-    watcher = Somebody(bridged.guest, "watcher")
-    if "alice" not in watcher_sees(watcher):
-        watcher.hear("alice", 60)  # it connects again by itself
+    in_the_channel(bridged)
     both_ways(bridged, alice, room, "dave")
     invariants.hold(bridged)
+
+
+def test_its_channels_are_back_after_a_restore(bridged: Site, channel: tuple[Person, str]) -> None:
+    alice, room = channel
+    bridged.guest.run("rm -f /root/*.tar.zst")
+    bridged.mb("backup", "create", "--to", "/root")
+    alice.ask("POST", f"rooms/{room}/leave", {})
+    watcher = Somebody(bridged.guest, "watcher")
+    if "alice" in watcher_sees(watcher):
+        watcher.hear("alice", 60)  # she has gone
+    bridged.mb("restore", "--yes", bridged.guest.run("ls /root/*.tar.zst").stdout.strip())
+    in_the_channel(bridged)
+    both_ways(bridged, alice, room, "erin")
+    watcher.close()
+    assert not bridged.plan()
+
+
+@pytest.mark.long
+def test_its_channels_are_back_after_another_synapse(bridged: Site, channel: tuple[Person, str]) -> None:
+    alice, room = channel
+    old = "1.162.0"
+    bridged.mb("upgrade", "--force", "--to", old, "--wheelhouse", WHEELS)
+    assert bridged.status()["versions"]["synapse"] == old
+    in_the_channel(bridged)
+    both_ways(bridged, alice, room, "frank")
+    bridged.mb("upgrade", "--force", "--wheelhouse", WHEELS)
+    in_the_channel(bridged)
+    both_ways(bridged, alice, room, "grace")
+
+
+def in_the_channel(site: Site) -> None:
+    """alice is in #lab, or comes there by herself."""
+    watcher = Somebody(site.guest, f"w{time.monotonic_ns() % 100000}")
+    if "alice" not in watcher_sees(watcher):
+        watcher.hear("alice", 60)  # it connects again by itself
+    watcher.close()
 
 
 def watcher_sees(watcher: Somebody) -> str:
@@ -160,6 +205,28 @@ def test_it_is_its_owners_and_nobody_elses(bridged: Site, channel: tuple[Person,
     time.sleep(3)
     members = bob.ask("GET", f"rooms/{room}/joined_members")["joined"]
     assert set(members) == {bob.user}
+
+
+@pytest.mark.long
+def test_nobody_of_another_server_gets_in(lab: Lab, snapshots: Snapshots) -> None:
+    """Not even where everybody of this server may use it; neither the bot comes to them nor one of IRC."""
+    site, other = Site(lab, snapshots.boot("site", 13)), Site(lab, snapshots.boot("site", 12))
+    site.change(bridges={"irc": {"enabled": True, "owner": "alice"}})
+    site.mb("apply")
+    alice, bot = site.login("alice"), f"@heisenbridge:{site.server_name}"
+    told(alice, invited(alice, bot), f"ADDMASK *:{site.server_name}", "added")
+    stranger = other.login("alice")
+    for wanted in (bot, f"@irc_lab_carol:{site.server_name}"):
+        room = stranger.create_room("let me in", invite=[wanted])
+        asked = f"SELECT count(*) FROM room_memberships WHERE user_id = '{wanted}' AND room_id = '{room}'"
+        end = time.monotonic() + 60
+        while site.sql(asked) == "0" and time.monotonic() < end:
+            time.sleep(0.5)
+        stranger.send(room, "HELP")
+        time.sleep(3)
+        assert set(stranger.ask("GET", f"rooms/{room}/joined_members")["joined"]) == {stranger.user}
+    lab.down("st-12")
+    lab.down("st-13")
 
 
 def test_its_state_is_told(bridged: Site) -> None:

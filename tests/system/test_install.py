@@ -29,6 +29,8 @@ OURS = (
     "matrix-bridge-telegram.service",
     "matrix-bridge-signal.service",
     "matrix-bridge-discord.service",
+    "matrix-bridge-xmpp.service",
+    "matrix-bridge-xmpp-gateway.service",
 )
 # It installs packages, so it may do what they need.
 SETS_UP = "matrix-baremetal-firstboot.service"

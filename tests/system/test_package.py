@@ -29,6 +29,8 @@ UNITS = (
     "matrix-bridge-telegram.service",
     "matrix-bridge-signal.service",
     "matrix-bridge-discord.service",
+    "matrix-bridge-xmpp.service",
+    "matrix-bridge-xmpp-gateway.service",
     "matrix-metrics-machine.service",
     "matrix-metrics-postgres.service",
     "matrix-baremetal-certificates.service",

@@ -51,14 +51,10 @@ def test_there_is_none_until_asked_for() -> None:
     assert "app_service_config_files" not in homeserver(MINIMAL)
 
 
-def test_those_of_later_releases_are_said_to_be(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"bridges\.xmpp is not part of this release yet"):
-        config.decode(f"{MINIMAL}bridges: {{xmpp: {{enabled: true}}}}\n", "c.yaml")
-
-
-def test_one_that_is_nobodys_is_refused() -> None:
+@pytest.mark.parametrize("name", ["irc", "xmpp"])
+def test_one_that_is_nobodys_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="whoever writes to it first"):
-        config.decode(f"{MINIMAL}bridges: {{irc: {{enabled: true}}}}\n", "c.yaml")
+        config.decode(f"{MINIMAL}bridges: {{{name}: {{enabled: true}}}}\n", "c.yaml")
 
 
 def test_synapse_is_handed_the_registration_beside_an_operators_own() -> None:
@@ -162,7 +158,8 @@ class TestCommand:
         rows = json.loads(self.said(root, "bridge list --json", capsys))["bridges"]
         irc = {"name": "irc", "enabled": True, "bot": "@heisenbridge:example.org", "unit": UNIT}
         assert rows[0] == {**irc, "keeps": "in Synapse's rooms"}
-        assert [row["name"] for row in rows if not row["enabled"]] == ["whatsapp", "telegram", "signal", "discord"]
+        off = ["whatsapp", "telegram", "signal", "discord", "xmpp"]
+        assert [row["name"] for row in rows if not row["enabled"]] == off
 
     def test_what_to_do_first(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         text = self.said(root, "bridge login-help irc", capsys)

@@ -8,5 +8,6 @@ from matrix_baremetal.components.bridges.irc import Irc
 from matrix_baremetal.components.bridges.signal import Signal
 from matrix_baremetal.components.bridges.telegram import Telegram
 from matrix_baremetal.components.bridges.whatsapp import Whatsapp
+from matrix_baremetal.components.bridges.xmpp import Xmpp
 
-BRIDGES: tuple[type[Bridge], ...] = (Irc, Whatsapp, Telegram, Signal, Discord)
+BRIDGES: tuple[type[Bridge], ...] = (Irc, Whatsapp, Telegram, Signal, Discord, Xmpp)

@@ -14,6 +14,7 @@ from typing import Any, ClassVar
 from matrix_baremetal.checks.bridges import Linked
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.component import ETC, SECRETS, Component, service_reads
+from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Need, Needs, Port, Setting
 from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.files import Directory, File, Secret
@@ -48,6 +49,11 @@ class Bridge(Component):
     def unit(self) -> str:
         """Its unit."""
         return f"matrix-bridge-{self.name}.service"
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """Its unit, and those of what it can't do without."""
+        return (self.unit,)
 
     @property
     def user(self) -> str:
@@ -116,6 +122,10 @@ class Bridge(Component):
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         yield Linked(self.name, self.registration.path, self.unit)
+
+    def data(self, needs: Needs) -> Data:
+        """Nothing of its own, but what it has in mind is what was in Synapse's rooms when it started."""
+        return Data(units=(self.unit,))
 
     @property
     def keeps(self) -> str:
