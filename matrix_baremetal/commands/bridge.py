@@ -14,6 +14,7 @@ from matrix_baremetal.doctor import examine
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.session import Session
+from matrix_baremetal.shape import meant
 
 FAULT = 3
 
@@ -44,11 +45,13 @@ def asked_for(there: Sequence[Bridge], name: str) -> Bridge:
     """The bridge of a name. Raises `Unknown`."""
     found = next((bridge for bridge in there if bridge.name == name), None)
     if found is None:
-        raise Unknown(f"there is no bridge {name}", hint="matrix-baremetal bridge list")
+        near = meant(name, [bridge.name for bridge in there])
+        text = f"there is no bridge {name}" + (f"; {near}" if near else "")
+        raise Unknown(text, hint="matrix-baremetal bridge list")
     if not found.wanted():
         raise Unknown(
             f"the config does not ask for the bridge {name}",
-            hint=f"write bridges: {{{name}: {{enabled: true}}}} into the config, then: matrix-baremetal apply",
+            hint=f"write bridges: {{{name}: {{{found.keys}}}}} into the config, then: matrix-baremetal apply",
         )
     return found
 
@@ -62,8 +65,8 @@ def listed(there: Sequence[Bridge], *, json: bool) -> None:
         ]
         report.document({"bridges": rows})
         return
-    words = [("NAME", "", "TALK TO", "UNIT", "WHAT IT KNOWS IS")]
-    words += [(b.name, "on" if b.wanted() else "off", b.account, b.unit, b.keeps) for b in there]
+    words = [("NAME", "STATE", "TALK TO", "UNIT")]
+    words += [(b.name, "on" if b.wanted() else "off", b.account, b.unit) for b in there]
     print(report.table(words))
 
 
@@ -71,8 +74,9 @@ def status(now: Session, wanted: Sequence[Bridge], args: Namespace) -> int:
     """What doctor finds of them."""
     if not now.host.live:
         raise Error("bridges are looked at on a machine that runs", hint="matrix-baremetal bridge list")
-    if not wanted:
-        raise Unknown("the config asks for no bridge", hint="matrix-baremetal bridge list")
+    if not wanted and not args.json:
+        print("The config asks for no bridge. Which there are: matrix-baremetal bridge list")
+        return 0
     forms = ("bridges.{}", "bridges.rows.{}")
     ids = {form.format(each.name) for each in wanted for form in forms}
     ids |= {f"units.{short(unit)}" for each in wanted for unit in each.units}

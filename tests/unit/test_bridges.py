@@ -12,6 +12,7 @@ import yaml
 
 from matrix_baremetal import cli, components, config, session, versions
 from matrix_baremetal.components.bridges import BRIDGES
+from matrix_baremetal.components.bridges.bridge import Bridge
 from matrix_baremetal.components.bridges.irc import Irc
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import ConfigError
@@ -169,9 +170,22 @@ class TestCommand:
         )
 
     def test_one_that_there_is_not_or_not_here(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        assert "there is no bridge icq" in self.said(root, "bridge login-help icq", capsys, 2)
+        assert "there is no bridge gadugadu\n" in self.said(root, "bridge login-help gadugadu", capsys, 2)
+        assert "whatsap; did you mean whatsapp?" in self.said(root, "bridge status whatsap", capsys, 2)
         (root / session.CONFIG.lstrip("/")).write_text(MINIMAL)
         assert "the config does not ask for the bridge irc" in self.said(root, "bridge login-help irc", capsys, 2)
+
+    @pytest.mark.parametrize("kind", BRIDGES)
+    def test_what_it_says_to_write_is_what_the_config_takes(
+        self, kind: type[Bridge], root: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        (root / session.CONFIG.lstrip("/")).write_text(MINIMAL)
+        text = self.said(root, f"bridge login-help {kind.name}", capsys, 2)
+        [line] = [line for line in text.splitlines() if line.startswith("next: write bridges: ")]
+        line = line.removeprefix("next: write ").partition(" into the config")[0]
+        for word, value in {"NAME": "alice", "NUMBER": "1", "PATH": "/root/hash"}.items():
+            line = line.replace(word, value)
+        assert kind(a_site(f"{MINIMAL}{line}\n")).wanted()
 
     def test_in_a_folder_nothing_runs(self, root: Path, capsys: pytest.CaptureFixture[str]) -> None:
         assert "on a machine that runs" in self.said(root, "bridge status", capsys, 1)

@@ -37,6 +37,8 @@ class Bridge(Component):
     bot: ClassVar[str]
     port: ClassVar[int]
     people: ClassVar[str]
+    # What the config has to say of it.
+    keys: ClassVar[str] = "enabled: true"
     # What to do first, a line each; {bot} and {server_name} are filled in.
     steps: ClassVar[tuple[str, ...]]
 

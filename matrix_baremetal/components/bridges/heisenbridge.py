@@ -16,6 +16,8 @@ from matrix_baremetal.versions import lock
 class Heisenbridge(Bridge):
     """One of it, with accounts, rooms and an owner of its own. It needs no database."""
 
+    keys = "enabled: true, owner: NAME"
+
     @property
     @abstractmethod
     def asked(self) -> Owned:

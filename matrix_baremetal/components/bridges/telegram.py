@@ -16,6 +16,7 @@ class Telegram(MautrixBridge):
     bot = "telegrambot"
     port = 29317
     people = "telegram_"
+    keys = "enabled: true, api_id: NUMBER, api_hash_file: PATH"
     steps = (
         "Begin a chat with {bot} and say there: login qr",
         "On the phone, in Telegram: Settings, Devices, Link Desktop Device, and scan the picture that came",

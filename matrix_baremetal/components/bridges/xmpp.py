@@ -72,7 +72,7 @@ class Xmpp(Heisenbridge):
     @property
     def keeps(self) -> str:
         """Where it has what it knows, for people."""
-        return f"in Synapse's rooms, and accounts in {HOME}"
+        return f"in Synapse's rooms and in {HOME}"
 
     def needs(self) -> Iterator[Need]:
         yield from super().needs()
