@@ -95,6 +95,24 @@ def test_it_survives_a_restart_and_goes_back_in_time_with_the_server(bridged: Si
     assert not bridged.plan()
 
 
+@pytest.mark.long
+def test_nobody_of_another_server_gets_in(lab: Lab, snapshots: Snapshots) -> None:
+    """Neither to this bridge nor to one of the newer make, where everybody of this server may use them."""
+    site, other = Site(lab, snapshots.boot("site", 13)), Site(lab, snapshots.boot("site", 12))
+    site.guest.run("apt-get update -q && apt-get install -q -y --no-install-recommends libolm3")
+    with lab.mirror.alone():
+        older, newer = upstream.older_mautrix(), upstream.mautrix()
+        site.change(bridges=offered(site, NAME, older) | offered(site, "whatsapp", newer))
+        site.mb("apply")
+    bob, stranger = site.login("bob"), other.login("alice")
+    for name, says in ((NAME, REFUSAL), ("whatsapp", "")):
+        until(lambda n=name: linked(site, n), "they hear each other", site)  # type: ignore[misc]
+        met(site, bob, name)
+        kept_out(site, stranger, name, says)
+    lab.down("st-12")
+    lab.down("st-13")
+
+
 def test_switched_off_it_is_gone_and_its_rows_stay(bridged: Site) -> None:
     """Last, as it takes away what the others look at."""
     bridged.change()

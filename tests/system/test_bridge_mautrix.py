@@ -71,19 +71,6 @@ def test_nobody_else_gets_in(bridged: Site) -> None:
 
 
 @pytest.mark.long
-def test_nobody_of_another_server_gets_in(lab: Lab, snapshots: Snapshots) -> None:
-    site, other = Site(lab, snapshots.boot("site", 13)), Site(lab, snapshots.boot("site", 12))
-    with lab.mirror.alone():
-        site.change(bridges=offered(site, NAME, upstream.mautrix()))
-        site.mb("apply")
-    until(lambda: linked(site, NAME), "they hear each other", site)
-    met(site, site.login("bob"), NAME)
-    kept_out(site, other.login("alice"), NAME)
-    lab.down("st-12")
-    lab.down("st-13")
-
-
-@pytest.mark.long
 def test_all_of_them_side_by_side(site: Site) -> None:
     """Each with a registration, rows and a unit of its own."""
     hashed, wanted = "/etc/matrix-baremetal/telegram-hash", dict[str, Any]()
