@@ -36,7 +36,13 @@ def records(now: Session) -> list[dns_records.Record]:
     """The records, with the addresses that this machine has."""
     note = ddns_run.noted(now.host) if now.host.live else None
     line = note.address if note and note.address else None
-    return list(dns_records.records(now.site, now.needs, own(now), occupied(now), line))
+    return list(dns_records.records(now.site, now.needs, (*own(now), *routers(now)), occupied(now), line))
+
+
+def routers(now: Session) -> tuple[str, ...]:
+    """The public address of the router before this machine, where it says one: it is what names lead to."""
+    home = facts.home(now.host) if now.host.live else None
+    return net.public((now.host.net.router(home.gateway),)) if home else ()
 
 
 def own(now: Session) -> tuple[str, ...]:
@@ -54,6 +60,8 @@ def dns_page(now: Session, found: list[dns_records.Record]) -> str:
     parts += [f"Another web server answers for {name}: its records stay as they are." for name in occupied(now)]
     if any(each.value is None for each in found):
         parts.append(unknown(own(now)))
+    elif not now.site.config.ddns and (outside := routers(now)):
+        parts.append(f"{outside[0]} is the router's address. {STALE}")
     if now.site.config.ddns:
         parts.append(FOLLOWING)
     parts.append(
@@ -63,6 +71,7 @@ def dns_page(now: Session, found: list[dns_records.Record]) -> str:
     return "\n\n".join([parts[0], *(report.wrapped(part, margin=2) for part in parts[1:])])
 
 
+STALE = "Where the line gets another one now and then, have the names follow: docs/how-to/home-line.md."
 FOLLOWING = (
     "Make the names that follow once at their provider; from then on they are kept up to date "
     "(docs/how-to/home-line.md). A CNAME goes to whoever has the domain."
@@ -135,7 +144,7 @@ def openings(now: Session, args: Namespace) -> None:
         *((each.direction, f"{each.numbers}/{each.protocol}", each.purpose) for each in found),
     ]
     print(report.table(rows))
-    print("\n\n".join(["", *(report.wrapped(part, margin=2) for part in letting(now, found, home))]))
+    print("\n" + "\n\n".join(report.wrapped(part, margin=2) for part in letting(now, found, home)))
 
 
 def letting(now: Session, found: list[ports.Opening], home: facts.Home | None) -> Iterator[str]:

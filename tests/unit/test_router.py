@@ -136,6 +136,18 @@ class TestShow:
         assert "CNAME" not in zone
         assert zone.count("60 IN A 8.8.4.4") == 2
 
+    def test_what_the_router_says_is_what_names_lead_to(
+        self, machine: Machine, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        assert "YOUR-PUBLIC-IPV4-ADDRESS" in said(machine, "dns", MINIMAL, capsys)
+        machine.internet.router = "100.72.1.9"
+        assert "YOUR-PUBLIC-IPV4-ADDRESS" in said(machine, "dns", MINIMAL, capsys)
+        machine.internet.router = "8.8.4.4"
+        page = said(machine, "dns", MINIMAL, capsys)
+        assert "matrix.example.org A 8.8.4.4" in page
+        assert "8.8.4.4 is the router's address." in page
+        assert "YOUR" not in page
+
     def test_srv_records_are_ready_to_paste(self, machine: Machine, capsys: pytest.CaptureFixture[str]) -> None:
         text = f"{MINIMAL}federation: {{delegation: srv}}\n"
         line = "_matrix-fed._tcp.example.org. 3600 IN SRV 10 0 443 matrix.example.org."
