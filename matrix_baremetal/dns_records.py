@@ -58,8 +58,9 @@ def records(
         # Matrix spec, server-server API; the record without -fed is what older servers look for, and is deprecated.
         value = f"10 0 443 {config.hostname}."
         yield Record(f"_matrix-fed._tcp.{config.server_name}", "SRV", value, "how other servers find this one")
-    if config.tls.mode == "acme" and config.acme.directory in DIRECTORIES:
-        # Not on the server name: a web site there may have its certificates from somebody else.
+    alias = config.ddns and config.hostname not in config.ddns.hostnames and config.hostname != config.server_name
+    if config.tls.mode == "acme" and config.acme.directory in DIRECTORIES and not alias:
+        # An alias can have none. Not on the server name: a web site may have its certificates from somebody else.
         words = "lets no other authority give certificates for it"
         yield Record(config.hostname, "CAA", CAA, words, optional=True)
 

@@ -189,6 +189,8 @@ class TestInstalled:
         assert exposure(installed, "matrix-turn.service") <= 1.2
         assert exposure(installed, "matrix-livekit.service") <= 1.2
         assert exposure(installed, "matrix-lk-jwt.service") <= 1.2
+        assert exposure(installed, "matrix-ddns.service") <= 1.3
+        assert exposure(installed, "matrix-baremetal-address.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-certificates.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-rehearsal.service") <= 2.0
         assert exposure(installed, "matrix-baremetal-backup.service") <= 2.0

@@ -127,6 +127,7 @@ class TestShow:
         assert "home.example.net. 60 IN A 8.8.4.4" in zone
         assert "matrix.example.org. 3600 IN CNAME home.example.net." in zone
         assert "example.org. 60 IN A 8.8.4.4" in zone
+        assert "CAA" not in zone
         page = said(machine, "dns", MINIMAL + DDNS, capsys)
         assert "no-ip keeps it up to date" in page
         assert "by hand, as it is not in ddns.hostnames" in page
@@ -134,6 +135,7 @@ class TestShow:
         both = MINIMAL + DDNS.replace("home.example.net", "example.org, matrix.example.org")
         zone = said(machine, "dns --zone", both, capsys)
         assert "CNAME" not in zone
+        assert "matrix.example.org. 3600 IN CAA" in zone
         assert zone.count("60 IN A 8.8.4.4") == 2
 
     def test_what_the_router_says_is_what_names_lead_to(
