@@ -20,7 +20,7 @@ from tests.system.site import SYNAPSE, Site
 from tests.system.test_bridge_irc import Listener, invited, told
 from tests.system.test_package import exposure
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 UNIT, GATEWAY = "matrix-bridge-xmpp.service", "matrix-bridge-xmpp-gateway.service"
 CODE = Path(__file__).with_name("xmpp.py").read_text()
 WORD = "a-word-of-mine"

@@ -9,7 +9,7 @@ from tests.lab.dyndns import Provider
 from tests.system import invariants
 from tests.system.site import Site
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 PASSWORD = """of "dyn": {yes}, # 'it\\ is' x=y"""
 FILE = "/etc/matrix-baremetal/ddns.password"
 UNIT = "matrix-ddns.service"

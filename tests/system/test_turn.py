@@ -241,6 +241,7 @@ def serial(site: Site) -> str:
     return site.lab.client(["sh", "-c", f"{command} | openssl x509 -noout -serial"]).stdout.strip()
 
 
+@pytest.mark.sampled(13)
 def test_another_address_outside_is_followed(relaying: Site) -> None:
     """Once, by the TURN server alone; and a DNS that says nothing of use changes nothing."""
     guest, name, everybody = relaying.guest, relaying.hostname, relaying.runs()
