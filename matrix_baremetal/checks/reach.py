@@ -60,5 +60,5 @@ class Reached(Web):
             f"{self.domain} does not answer at {place} from inside: the router forwards nothing, or leads nobody back"
         )
         return self.told(
-            message, why, next=f"try it without Wi-Fi: https://{self.domain}/; matrix-baremetal show ports"
+            message, why, next="matrix-baremetal doctor --probe-from ssh:HOST outside, or a phone without Wi-Fi"
         )

@@ -166,3 +166,4 @@ def letting(now: Session, found: list[ports.Opening], home: facts.Home | None) -
     elif public:
         yield f"This machine has {public[0]} of its own: no router forwards anything, a firewall lets them in."
     yield "All others may stay closed."
+    yield "Whether people get in, another machine of yours can tell: matrix-baremetal doctor --probe-from ssh:HOST"
