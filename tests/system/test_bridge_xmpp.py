@@ -137,6 +137,8 @@ def test_both_ways_alone_and_in_a_group(bridged: Site, linked: Linked, chat: str
         f"<iq to='{group}' type='set' id='c'><query xmlns='http://jabber.org/protocol/muc#owner'>"
         "<x xmlns='jabber:x:data' type='submit'/></query></iq>"
     )
+    # Until then the room lets nobody else in.
+    carol.hear("id='c'")
     told(linked.alice, linked.gateway, f"chat add jabber {group}", "successfully added")
     linked.alice.send(linked.network, "JOIN #den")
     room = invited(linked.alice, linked.bot, (linked.control, linked.network, linked.gateway, chat))

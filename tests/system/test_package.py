@@ -156,10 +156,10 @@ class TestInstalled:
 
     def test_nothing_of_ours_starts(self, installed: Guest) -> None:
         off = dict.fromkeys(UNITS, ("disabled", "inactive"))
-        off["matrix-baremetal-certificates.service"] = ("static", "inactive")
-        off["matrix-baremetal-rehearsal.service"] = ("static", "inactive")
-        off["matrix-baremetal-backup.service"] = ("static", "inactive")
-        off["matrix-baremetal-doctor.service"] = ("static", "inactive")
+        # What a timer starts.
+        timed = ("certificates", "rehearsal", "backup", "doctor", "address")
+        for unit in ("matrix-ddns", *(f"matrix-baremetal-{name}" for name in timed)):
+            off[f"{unit}.service"] = ("static", "inactive")
         assert states(installed) == off
         assert installed.run("systemctl preset-all --preset-mode=enable-only 2>&1").returncode == 0
         assert states(installed) == off
