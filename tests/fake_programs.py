@@ -104,7 +104,7 @@ class Programs(FakeCertificates):
             "uv-program": self._uv,
             "matrix-baremetal": self.ourselves,
             **self.more,
-            **{name: partial(real, name) for name in ("cp", "gpg", "gpgconf")},
+            **{name: partial(real, name) for name in ("cp", "gpg", "gpgconf", "zstd")},
         }
         if name not in programs:
             raise Error(f"the program {argv[0]} is not installed")
