@@ -75,7 +75,7 @@ IMPORTERS = {
     "socket": {"net", "commands", "relay", "router", "probe", "web", "nameservers", "sockets"},
     "ssl": {"relay", "probe", "probe_from", "web", "smtp", "checks", "fetch"},
     "zipfile": {"resources"},
-    "fcntl": {"lock"},
+    "fcntl": {"lock", "shell"},
 }
 
 
