@@ -139,7 +139,7 @@ def test_both_ways_alone_and_in_a_group(bridged: Site, linked: Linked, chat: str
     )
     # Until then the room lets nobody else in.
     carol.hear("id='c'")
-    told(linked.alice, linked.gateway, f"chat add jabber {group}", "successfully added")
+    told(linked.alice, linked.gateway, f"chat add jabber {group}", "Chatroom successfully added")
     linked.alice.send(linked.network, "JOIN #den")
     room = invited(linked.alice, linked.bot, (linked.control, linked.network, linked.gateway, chat))
     linked.alice.send(room, "hello group")
