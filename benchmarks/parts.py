@@ -14,7 +14,7 @@ from tests.lab import Guest, Lab
 MORE = """\
 turn: {enabled: true}
 metrics: {enabled: true}
-bridges: {irc: {enabled: true}}
+bridges: {irc: {enabled: true, owner: alice}, xmpp: {enabled: true, owner: alice}}
 """
 CONFIG = "/etc/matrix-baremetal/config.yaml"
 MB = 1024 * 1024

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import parts
 from matrix_baremetal import config, first_config
 from matrix_baremetal.config import Acme, Admin, Config, Federation, Synapse, Tls
 from matrix_baremetal.errors import ConfigError
@@ -281,3 +282,7 @@ def test_the_first_file_is_refused_with_all_reasons() -> None:
         first_config.text("Example.org", "root", "'\nx: y")
     assert [line.partition(":")[0] for line in caught.value.message.split("\n")] == ["server_name", "email", "admin"]
     assert caught.value.status == 2
+
+
+def test_that_of_the_benchmark_of_all_parts_is_good() -> None:
+    assert read(f"server_name: a.b\n{parts.MORE}").bridges.irc.owner == "alice"
