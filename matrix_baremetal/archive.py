@@ -143,7 +143,7 @@ class Reader:
 
     Raises `Damaged` where a name, a kind, a size or a checksum is not as it should be, and where the end is missing.
     Without `hashed` no checksums of members are made, and zstd's own, of all that it was given, has to do. That is
-    enough for what this machine has just written, or has read with them before, and takes a third of the time.
+    enough for what this machine has read with them before, and takes a third of the time.
     """
 
     def __init__(self, source: BinaryIO, *, hashed: bool = True) -> None:

@@ -5,14 +5,13 @@ That machine is one of the operator's own, reached by ssh; nothing is installed 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from matrix_baremetal import probe
 from matrix_baremetal.errors import Error
@@ -27,7 +26,6 @@ OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-T")
 # Seconds for all of it; and bytes, as what comes from elsewhere is believed nothing.
 LIMIT, MOST = 60.0, 1 << 20
 States = Literal["open", "refused", "silent", "away"]
-STATES = ("open", "refused", "silent", "away")
 
 
 @dataclass(frozen=True)
@@ -94,16 +92,8 @@ def answers(text: str, count: int) -> list[tuple[Knock, ...]]:
 def knock(row: dict[str, str]) -> Knock:
     """One of them. Raises `ValueError` where it says what none says."""
     state, certificate = row["state"], row["certificate"]
-    if state not in STATES or not re.fullmatch(r"[0-9a-f:.]{2,45}", row["address"]):
+    if state not in get_args(States) or not re.fullmatch(r"[0-9a-f:.]{2,45}", row["address"]):
         raise ValueError
     if not re.fullmatch(r"|none|[0-9a-f]{64}", certificate):
         raise ValueError
     return Knock(row["address"], state, certificate)  # type: ignore[arg-type]
-
-
-def certificate(pem: str) -> str:
-    """The SHA-256 of the first certificate of a chain; nothing where there is none."""
-    import ssl
-
-    found = re.search("-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", pem, re.DOTALL)
-    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(found[0])).hexdigest() if found else ""

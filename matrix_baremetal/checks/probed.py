@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.tls import leaf
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
-from matrix_baremetal.probe_from import Knock, Question, certificate
+from matrix_baremetal.probe_from import Knock, Question
 
 OPEN = "let it in at the firewall, and forward it at the router: matrix-baremetal show ports"
 WORDS = {
@@ -58,6 +60,6 @@ class Outside(Check):
 
     def _stranger(self, host: Host) -> bool:
         """Whether any address shows another certificate than this machine has."""
-        ours = certificate(host.text(self.chain) or "") if self.chain else ""
+        ours = leaf(host, self.chain) if self.chain else b""
         shown = {knock.certificate for knock in self.knocks if knock.state == "open"}
-        return bool(ours) and shown != {ours}
+        return bool(ours) and shown != {hashlib.sha256(ours).hexdigest()}

@@ -73,7 +73,7 @@ IMPORTERS = {
     "argparse": {"cli", "words", "commands"},
     "subprocess": set[str](),
     "socket": {"net", "commands", "relay", "router", "probe", "web", "nameservers", "sockets"},
-    "ssl": {"relay", "probe", "probe_from", "web", "smtp", "checks", "fetch"},
+    "ssl": {"relay", "probe", "web", "smtp", "checks", "fetch"},
     "zipfile": {"resources"},
     "fcntl": {"lock", "shell"},
 }

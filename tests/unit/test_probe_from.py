@@ -19,6 +19,7 @@ import pytest
 
 from matrix_baremetal import probe_from
 from matrix_baremetal.checks.probed import Outside
+from matrix_baremetal.checks.tls import leaf
 from matrix_baremetal.commands import doctor_probe
 from matrix_baremetal.errors import Error
 from matrix_baremetal.probe_from import Knock, Question
@@ -121,8 +122,10 @@ def test_which_certificate_is_shown(machine: Elsewhere, tmp_path: Path) -> None:
         [[knock]] = probe_from.ask(FakeHost(machine), "ssh:a.b", [Question("127.0.0.1", port(server), "tcp", True)])
         thread.join()
     chain = (place / "cert").read_text()
-    assert knock == Knock("127.0.0.1", "open", probe_from.certificate(chain + chain))
-    assert probe_from.certificate("nothing") == ""
+    machine.put("/chain.pem", chain + chain)
+    assert knock == Knock("127.0.0.1", "open", hashlib.sha256(leaf(FakeHost(machine), "/chain.pem")).hexdigest())
+    machine.put("/chain.pem", "nothing")
+    assert leaf(FakeHost(machine), "/chain.pem") == b""
 
 
 @pytest.mark.parametrize(
