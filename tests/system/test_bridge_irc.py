@@ -17,6 +17,7 @@ from tests.lab import Guest, Lab
 from tests.lab.guest import Running
 from tests.matrix import Person
 from tests.system import invariants
+from tests.system.bridged import told
 from tests.system.conftest import Snapshots
 from tests.system.site import SYNAPSE, WHEELS, Site
 from tests.system.test_package import exposure
@@ -93,15 +94,6 @@ def invited(person: Person, by: str, but: tuple[str, ...] = (), seconds: float =
                 person.join(room)
                 return str(room)
     raise AssertionError(f"{person.user} was not invited by {by}")
-
-
-def told(person: Person, room: str, command: str, says: str, seconds: float = 30) -> None:
-    """Say something in a room and read until the answer has come."""
-    person.send(room, command)
-    until = time.monotonic() + seconds
-    while not any(says in text for _, text in person.messages(room)):
-        assert time.monotonic() < until, person.messages(room)
-        time.sleep(0.3)
 
 
 @pytest.fixture(scope="module")

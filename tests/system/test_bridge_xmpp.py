@@ -15,9 +15,10 @@ from tests.lab import Lab
 from tests.lab.guest import Guest
 from tests.matrix import Person
 from tests.system import invariants
+from tests.system.bridged import told
 from tests.system.conftest import Snapshots
 from tests.system.site import SYNAPSE, Site
-from tests.system.test_bridge_irc import Listener, invited, told
+from tests.system.test_bridge_irc import Listener, invited
 from tests.system.test_package import exposure
 
 pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
