@@ -11,17 +11,17 @@ compresses, encrypts and keeps it is in `backup`.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import re
 import tarfile
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from matrix_baremetal.digests import Digests
 from matrix_baremetal.errors import Error
+from matrix_baremetal.forward import Forward, rows
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -30,10 +30,11 @@ if TYPE_CHECKING:
 FORMAT, FIRST = 1, 1
 # Bytes of a stream in one member: tar wants to know a member's size before its content.
 PIECE = 8 * 1024 * 1024
+# Bytes that are passed on at once where nobody wants a checksum: they stay in a processor's cache.
+FEW = 1024 * 1024
 # Bytes: files are configs and keys. Each is held in memory, so somebody's bomb is none.
 MOST = 16 * 1024 * 1024
-# How many pieces have their checksum made at the same time.
-WORKERS = 2
+MANIFEST = "manifest.json"
 NAME = re.compile(r"README|manifest\.json|files(?:/[^/\0]+)+|streams/[a-z-]+/[0-9]{6}")
 README = """\
 A backup of a Matrix homeserver, made by matrix-baremetal. On a new machine with that package:
@@ -62,29 +63,6 @@ class Member:
     mode: int = 0o600
     owner: str = "root"
     group: str = "root"
-
-
-class Digests:
-    """SHA-256 of one piece after the other, beside the work that moves them: it takes longer than all the rest."""
-
-    def __init__(self) -> None:
-        # Late, as most commands read and write no archive.
-        from concurrent.futures import ThreadPoolExecutor
-
-        self._workers = ThreadPoolExecutor(WORKERS)
-        self._under_way: deque[Future[str]] = deque()
-
-    def of(self, data: bytes) -> Future[str]:
-        """It is given later; of so many pieces at most at once, as they are held in memory until then."""
-        if len(self._under_way) > WORKERS:
-            self._under_way.popleft().result()
-        self._under_way.append(self._workers.submit(sha256, data))
-        return self._under_way[-1]
-
-
-def sha256(data: bytes) -> str:
-    """As a table of contents has it."""
-    return hashlib.sha256(data).hexdigest()
 
 
 @dataclass
@@ -116,7 +94,7 @@ class Writer:
             vars(Member(row.name, row.size, digest.result(), row.mode, row.uname, row.gname))
             for row, digest in self._members
         ]
-        self._put("manifest.json", json.dumps({"format": FORMAT, **about, "members": rows}, indent=1).encode())
+        self._put(MANIFEST, json.dumps({"format": FORMAT, **about, "members": rows}, indent=1).encode())
         self.sink.write(b"\0" * 2 * tarfile.BLOCKSIZE)
 
     def _put(self, name: str, data: bytes, mode: int = 0o600, owner: str = "root", group: str = "root") -> None:
@@ -143,70 +121,76 @@ class Reader:
 
     Raises `Damaged` where a name, a kind, a size or a checksum is not as it should be, and where the end is missing.
     Without `hashed` no checksums of members are made, and zstd's own, of all that it was given, has to do. That is
-    enough for what this machine has read with them before, and takes a third of the time.
+    enough for what this machine has read with them before, and takes a third of the time. `moved` is told the bytes
+    of each member.
     """
 
-    def __init__(self, source: BinaryIO, *, hashed: bool = True) -> None:
-        self.source, self.hashed = source, hashed
-        self._digests = Digests()
+    def __init__(
+        self, source: io.BufferedIOBase, *, hashed: bool = True, moved: Callable[[int], None] = lambda _: None
+    ) -> None:
+        self.source, self._moved = source, moved
+        self._digests = Digests() if hashed else None
         self._seen: list[tuple[str, int, Future[str] | None]] = []
         self.manifest: dict[str, Any] = {}
         self._next: tuple[str, bytes] | None = None
 
-    def walk(self) -> Iterator[tuple[str, BinaryIO]]:
+    def walk(self) -> Iterator[tuple[str, Content]]:
         """Each file and each stream by its name, the whole of a stream as one file; what isn't read is skipped."""
-        try:
-            with tarfile.open(fileobj=self.source, mode="r|", bufsize=PIECE) as tar:
-                self._members = self._checked(tar)
-                self._next = next(self._members, None)
-                while self._next is not None:
-                    name, data = self._next
-                    if name.startswith("streams/"):
-                        stream = Stream(self, name.rpartition("/")[0])
-                        yield stream.name, stream  # type: ignore[misc]
-                        stream.drain()
-                    else:
-                        self._next = next(self._members, None)
-                        yield name, io.BytesIO(data)
-        except (tarfile.TarError, EOFError) as error:
-            raise Damaged(f"the archive is damaged: {error}") from None
+        self._members = self._checked()
+        self._next = next(self._members, None)
+        while self._next is not None:
+            content = Content(self, whose(self._next[0]))
+            yield content.name, content
+            content.drain()
         self._complete()
 
-    def piece(self, stream: str) -> bytes | None:
-        """The next piece of a stream; None where it has ended."""
-        if self._next is None or self._next[0].rpartition("/")[0] != stream:
+    def piece(self, name: str) -> bytes | None:
+        """The next piece of a file or stream; None where it has ended."""
+        if self._next is None or whose(self._next[0]) != name:
             return None
         data = self._next[1]
         self._next = next(self._members, None)
         return data
 
-    def _checked(self, tar: tarfile.TarFile) -> Iterator[tuple[str, bytes]]:
+    def _checked(self) -> Iterator[tuple[str, bytes]]:
         names, last = set[str](), ""
-        for row in tar:
+        for row, content in self._rows():
             name = row.name
-            if not row.isreg() or not NAME.fullmatch(name) or {".", ".."} & set(name.split("/")):
-                raise Damaged(f"the archive has a member that no backup has: {name!r}")
             if self.manifest or name in names or not follows(name, last):
                 raise Damaged(f"the archive has a member where none can be: {name!r}")
             names.add(name)
             last = name
-            if row.size > MOST and name != "manifest.json":
-                raise Damaged(f"the archive has a member of {row.size >> 20} MB, more than any has: {name!r}")
-            file = tar.extractfile(row)
-            data = file.read() if file else b""
-            if len(data) != row.size:
-                raise Damaged(f"the archive ends in the middle of {name}")
-            if name == "manifest.json":
-                self.manifest = parsed(data)
-            else:
-                self._seen.append((name, row.size, self._digests.of(data) if self.hashed else None))
+            if name == MANIFEST:
+                self.manifest = parsed(exact(content, row, row.size))
+                continue
+            if self._digests:
+                data = exact(content, row, row.size)
+                self._seen.append((name, row.size, self._digests.of(data)))
                 yield name, data
+            else:
+                self._seen.append((name, row.size, None))
+                for at in range(0, max(row.size, 1), FEW):
+                    yield name, exact(content, row, min(row.size - at, FEW))
+            self._moved(row.size)
+
+    def _rows(self) -> Iterator[tuple[tarfile.TarInfo, io.BufferedIOBase]]:
+        """Members of such names, kinds and sizes as a backup has."""
+        try:
+            for row, content in rows(Forward(self.source)):
+                name = row.name
+                if not row.isreg() or not NAME.fullmatch(name) or {".", ".."} & set(name.split("/")):
+                    raise Damaged(f"the archive has a member that no backup has: {name!r}")
+                if row.size > MOST and name != MANIFEST:
+                    raise Damaged(f"the archive has a member of {row.size >> 20} MB, more than any has: {name!r}")
+                yield row, content
+        except (tarfile.TarError, EOFError) as error:
+            raise Damaged(f"the archive is damaged: {error}") from None
 
     def _complete(self) -> None:
         if not self.manifest:
             raise Damaged("the archive was cut off: its table of contents, which comes last, is missing")
         rows = self.manifest["members"]
-        listed = [(row["name"], row["size"], row["sha256"] if self.hashed else "") for row in rows]
+        listed = [(row["name"], row["size"], row["sha256"] if self._digests else "") for row in rows]
         seen = [(name, size, digest.result() if digest else "") for name, size, digest in self._seen]
         if listed != seen:
             wrong = next((b[0] for a, b in zip(listed, seen, strict=False) if a != b), "its number of members")
@@ -221,33 +205,53 @@ def follows(name: str, last: str) -> bool:
     return int(number) == (int(old) + 1 if stream == before else 0)
 
 
-class Stream(io.RawIOBase):
-    """A stream of an archive as one file."""
+def exact(content: io.BufferedIOBase, row: tarfile.TarInfo, size: int) -> bytes:
+    """The next bytes of a member. Raises `Damaged` where there are fewer."""
+    data = content.read(size)
+    if len(data) != size:
+        raise Damaged(f"the archive ends in the middle of {row.name}")
+    return data
+
+
+def whose(member: str) -> str:
+    """The name of what a member belongs to: a stream's, or a file's, which is one member."""
+    return member.rpartition("/")[0] if member.startswith("streams/") else member
+
+
+class Content(Forward):
+    """A file or a stream of an archive, whole."""
 
     def __init__(self, reader: Reader, name: str) -> None:
-        self.reader, self.name = reader, name
-        self._left = memoryview(b"")
-
-    def readable(self) -> bool:
-        return True
+        self.name, self._reader = name, reader
+        self._left, self._at = memoryview(b""), 0
 
     def readinto(self, buffer: Any) -> int:
-        if not self._left:
-            self._left = memoryview(self.reader.piece(self.name) or b"")
+        self._fill()
         size = min(len(buffer), len(self._left))
         buffer[:size] = self._left[:size]
+        self._left = self._left[size:]
+        self._at += size
+        return size
+
+    def skip(self, size: int) -> int:
+        self._fill()
+        size = min(size, len(self._left))
         self._left = self._left[size:]
         return size
 
     def pieces(self) -> Iterator[bytes]:
-        """What is left of it, as it was written."""
-        while (data := self.reader.piece(self.name)) is not None:
+        """It from its beginning, as it was written."""
+        while (data := self._reader.piece(self.name)) is not None:
             yield data
 
     def drain(self) -> None:
         """Pass over what is left."""
         for _ in self.pieces():
             pass
+
+    def _fill(self) -> None:
+        while not self._left and (data := self._reader.piece(self.name)) is not None:
+            self._left = memoryview(data)
 
 
 def parsed(data: bytes) -> dict[str, Any]:
@@ -273,16 +277,15 @@ def parsed(data: bytes) -> dict[str, Any]:
     return dict(found)
 
 
-def harmless(source: BinaryIO, tops: tuple[str, ...]) -> None:
+def harmless(source: Forward, tops: tuple[str, ...]) -> None:
     """Hold that a tar inside of an archive has nothing but files and directories below these names.
 
     Raises `Damaged`.
     """
     try:
-        with tarfile.open(fileobj=source, mode="r|", bufsize=PIECE) as tar:
-            for row in tar:
-                words = row.name.split("/")
-                if not (row.isreg() or row.isdir()) or {"", ".", ".."} & set(words) or words[0] not in tops:
-                    raise Damaged(f"the archive has something among the media that can't be there: {row.name!r}")
+        for row, _ in rows(source):
+            words = row.name.split("/")
+            if not (row.isreg() or row.isdir()) or {"", ".", ".."} & set(words) or words[0] not in tops:
+                raise Damaged(f"the archive has something among the media that can't be there: {row.name!r}")
     except (tarfile.TarError, EOFError) as error:
         raise Damaged(f"the media in the archive are damaged: {error}") from None

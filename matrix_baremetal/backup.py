@@ -17,20 +17,19 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 from matrix_baremetal import __version__, backup_log, components, encryption, federation
-from matrix_baremetal.archive import Reader, Writer
+from matrix_baremetal.archive import Writer
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.data import Data, Tree
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host, said_of
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.session import Session
-from matrix_baremetal.shell import PIECE, Failed
+from matrix_baremetal.shell import Failed, pieces
 from matrix_baremetal.transfer import Transfer
 
 MB = 1024 * 1024
 # Bytes that stay free: a disk that a backup filled would stop the database.
 SPARE = 300 * MB
-MANIFEST = "manifest.json"
 # Those that an upgrade makes, below the others' directory, so that those of each night are not thinned out for them.
 BEFORE = "before-upgrade"
 
@@ -193,29 +192,6 @@ def whole(host: Host, path: str, transfer: Transfer) -> None:
     transfer.end()
 
 
-def look(host: Host, path: str, identity: str | None, transfer: Transfer, title: str) -> dict[str, Any]:
-    """Read a backup from its first byte to its last; its table of contents. Raises `Damaged`."""
-    transfer.begin(title)
-    with readable(host, path, identity) as reader:
-        for name, file in reader.walk():
-            if name.startswith("streams/"):
-                while data := file.read(PIECE):
-                    transfer.add(len(data))
-    transfer.end()
-    return reader.manifest
-
-
-@contextlib.contextmanager
-def readable(host: Host, path: str, identity: str | None, *, hashed: bool = True) -> Iterator[Reader]:
-    """A backup, opened."""
-    try:
-        source = host.path(path).open("rb", 0)
-    except OSError as error:
-        raise Error(f"can't read {path}: {error.strerror}", hint="matrix-baremetal backup list") from None
-    with source, encryption.plain(host, path, source, identity) as out:
-        yield Reader(out, hashed=hashed)
-
-
 def sealed(host: Host, part: str, recipient: str, transfer: Transfer) -> None:
     """Put an encrypted one in place of one that was read: what is on the disk is held against what was written."""
     transfer.begin("encrypt it")
@@ -226,12 +202,12 @@ def sealed(host: Host, part: str, recipient: str, transfer: Transfer) -> None:
         opened(host, fresh) as file,
         encryption.encrypted(host, recipient, source) as out,
     ):
-        while data := out.read(PIECE):
+        for data in pieces(out):
             file.write(data)
             sent.update(data)
             transfer.add(len(data))
     with host.path(fresh).open("rb") as again:
-        while data := again.read(PIECE):
+        for data in pieces(again):
             came.update(data)
     if sent.digest() != came.digest():
         raise Error("the disk did not keep what was written to it", hint="dmesg | tail; smartctl -a")

@@ -85,14 +85,11 @@ def run(now: Session, held: Held, transfer: Transfer) -> Drilled:
     """Load it, count, and take it away again, also where something fails. Raises `Error`."""
     id, counts = key(held), dict[str, int]()
     expected: dict[str, str] = {}
-    with backup.readable(now.host, held.path, held.identity) as reader:
-        for path, file in reader.walk():
-            name = path.rpartition("/")[2]
-            if not path.startswith("streams/") or name not in held.manifest["stores"]:
-                continue
+    with held.streams(now.host, held.manifest["stores"]) as streams:
+        for name, pieces in streams:
             scratch = components.data(now.site).stores[name].copy.scratch
             with taken_away(now.host, scratch, name, transfer):
-                load(now.host, scratch, held, name, file, transfer)
+                load(now.host, scratch, held, name, pieces, transfer)
                 if name == "database":
                     expected = held.manifest["stores"][name]["counted"]
                     counts = scratch.numbers(now.host)
@@ -101,12 +98,12 @@ def run(now: Session, held: Held, transfer: Transfer) -> Drilled:
     )
 
 
-def load(host: Host, scratch: Copy, held: Held, name: str, file: Any, transfer: Transfer) -> None:
+def load(host: Host, scratch: Copy, held: Held, name: str, pieces: Iterator[bytes], transfer: Transfer) -> None:
     """The rows of a backup into a second store, which has to have what was counted when it was made."""
     transfer.begin(f"load {name} beside the one that runs")
     try:
         with host.run.writing(*scratch.begin(host)) as into:
-            transfer.carry(file, into)
+            transfer.carry(pieces, into)
     except Failed as error:
         message = f"{name} of {held.path} can't be loaded: {error.message}"
         raise Error(message, hint="matrix-baremetal backup create; df -h") from None

@@ -13,7 +13,7 @@ import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
@@ -116,26 +116,6 @@ def note(table: str, value: str, seen: Seen) -> None:
     elif value.isdigit():
         name = "schema" if table == "schema_version" else "compat"
         setattr(seen, name, max(getattr(seen, name), int(value)))
-
-
-class Lines(io.RawIOBase):
-    """Lines as a file to read from."""
-
-    def __init__(self, lines: Iterator[bytes]) -> None:
-        self.lines, self._left = lines, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        pieces, size = [self._left], len(self._left)
-        while size < len(buffer) and (line := next(self.lines, b"")):
-            pieces.append(line)
-            size += len(line)
-        data = b"".join(pieces)
-        self._left = data[len(buffer) :]
-        buffer[: min(size, len(buffer))] = data[: len(buffer)]
-        return min(size, len(buffer))
 
 
 @contextlib.contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator
-from typing import BinaryIO
+from io import BufferedReader
+from typing import Any, BinaryIO
 
 from matrix_baremetal.archive import Damaged
 from matrix_baremetal.errors import Error
@@ -38,7 +39,7 @@ def encrypted(host: Host, recipient: str, source: BinaryIO) -> Iterator[BinaryIO
 
 
 @contextlib.contextmanager
-def plain(host: Host, path: str, source: BinaryIO, identity: str | None) -> Iterator[BinaryIO]:
+def plain(host: Host, path: str, source: BinaryIO, identity: str | None) -> Iterator[BufferedReader[Any]]:
     """The archive in an open file, decrypted where it has to be and unpacked. `identity` is a private key's file.
 
     Raises `Damaged` where it is none of ours or does not come to its end.
@@ -63,7 +64,7 @@ def plain(host: Host, path: str, source: BinaryIO, identity: str | None) -> Iter
 
 
 @contextlib.contextmanager
-def decrypted(host: Host, by_age: bool, source: BinaryIO, identity: str | None) -> Iterator[BinaryIO]:
+def decrypted(host: Host, by_age: bool, source: BinaryIO, identity: str | None) -> Iterator[BufferedReader[Any]]:
     """What was encrypted, in plain."""
     if by_age:
         if identity is None:

@@ -12,7 +12,7 @@ import json
 import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any
 
 from matrix_baremetal import backup, config, dump
 from matrix_baremetal.components.component import DATA, ETC, STATE
@@ -25,6 +25,7 @@ from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.sqlite_store import SqliteStore
 from matrix_baremetal.restore import NOTE, Held
 from matrix_baremetal.session import Session
+from matrix_baremetal.shell import pieces
 from matrix_baremetal.source import ETC as THEIRS
 from matrix_baremetal.source import MADE_BY_US, MEDIA, Source
 from matrix_baremetal.takeover import CONF_D, Takeover
@@ -57,21 +58,20 @@ class Taken(Held):
     takeover: Takeover
 
     @contextlib.contextmanager
-    def streams(self, host: Host, wanted: Collection[str]) -> Iterator[Iterator[tuple[str, BinaryIO]]]:
+    def streams(self, host: Host, wanted: Collection[str]) -> Iterator[Iterator[tuple[str, Iterator[bytes]]]]:
         """Rows, then media: what was uploaded meanwhile is a file too many, and no message lacks its picture."""
         yield self._streams(host, wanted)
 
-    def _streams(self, host: Host, wanted: Collection[str]) -> Iterator[tuple[str, BinaryIO]]:
+    def _streams(self, host: Host, wanted: Collection[str]) -> Iterator[tuple[str, Iterator[bytes]]]:
         if "database" in wanted and self.rows.dump:
             with dump.plain(host, self.rows.dump, USER) as source:
-                lines = dump.statements(source, self.rows.database, Seen())
-                yield "database", dump.Lines(lines)  # type: ignore[misc]
+                yield "database", dump.statements(source, self.rows.database, Seen())
         elif "database" in wanted:
             with host.run.reading(*COPY.copy.dump(host)) as out:
-                yield "database", out
+                yield "database", pieces(out)
         if "media" in wanted:
             with host.run.reading(*packing(host, self.source.media), ok=(0, 1)) as out:
-                yield "media", out
+                yield "media", pieces(out)
 
 
 def packing(host: Host, folder: str) -> tuple[str, ...]:
@@ -148,7 +148,7 @@ def copied(host: Host, file: str, transfer: Transfer) -> None:
             host.path(file + ending).open("rb") as source,
             host.run.writing(*as_user(USER), "dd", target, "bs=1M", "status=none") as into,
         ):
-            transfer.carry(source, into)
+            transfer.carry(pieces(source), into)
     transfer.end()
 
 

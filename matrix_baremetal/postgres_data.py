@@ -19,7 +19,7 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.postgres import installed
-from matrix_baremetal.shell import Failed
+from matrix_baremetal.shell import Failed, pieces
 from matrix_baremetal.transfer import Transfer
 
 # Beside the other copies of a migration, and so they go together.
@@ -162,7 +162,7 @@ def write(host: Host, path: str, words: tuple[str, ...], transfer: Transfer) -> 
     host.write(path, b"", 0o600)
     try:
         with host.run.reading(*as_user(USER), *words) as out, host.path(path).open("wb") as into:
-            transfer.carry(out, into)
+            transfer.carry(pieces(out), into)
             into.flush()
             os.fsync(into.fileno())
     except Failed as error:

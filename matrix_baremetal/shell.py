@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from io import BufferedReader, FileIO
 from typing import Any, BinaryIO
 
 from matrix_baremetal import log
@@ -78,13 +79,13 @@ class Shell:
         source: BinaryIO | None = None,
         env: Mapping[str, str] | None = None,
         ok: Collection[int] = (0,),
-    ) -> Iterator[BinaryIO]:
+    ) -> Iterator[BufferedReader[Any]]:
         """What a program prints, as it comes; `source` is an open file that it reads.
 
         Raises `Failed` at the end where its status is outside `ok`. Whoever stops reading stops the program.
         """
         inner, outer = wide_pipe()
-        with os.fdopen(inner, "rb", PIECE) as out:
+        with BufferedReader(FileIO(inner), PIECE) as out:
             with os.fdopen(outer, "wb", 0) as sink:
                 command = self._begin(argv, source, sink, env)
             with ended(command, argv[0], ok, feeds=False):
@@ -170,6 +171,11 @@ def wide_pipe() -> tuple[int, int]:
     with contextlib.suppress(OSError):
         fcntl.fcntl(ends[0], fcntl.F_SETPIPE_SZ, PIPE)
     return ends
+
+
+def pieces(source: BinaryIO) -> Iterator[bytes]:
+    """What is left of a file, so much at once as passes a pipe well."""
+    return iter(lambda: source.read(PIECE), b"")
 
 
 def found(name: str) -> str:

@@ -7,10 +7,8 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import BinaryIO
-
-from matrix_baremetal.shell import PIECE
 
 MB = 1024 * 1024
 
@@ -34,9 +32,9 @@ class Transfer:
         self.size += size
         self._draw()
 
-    def carry(self, source: BinaryIO, into: BinaryIO) -> None:
-        """All that is left of one file into another."""
-        while data := source.read(PIECE):
+    def carry(self, pieces: Iterable[bytes], into: BinaryIO) -> None:
+        """One piece after the other into a file."""
+        for data in pieces:
             into.write(data)
             self.add(len(data))
 

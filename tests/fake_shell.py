@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import subprocess
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, BinaryIO
+from io import BufferedReader
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from matrix_baremetal.shell import Failed, Result, Shell
 
@@ -42,7 +43,7 @@ class FakeShell(Shell):
         source: BinaryIO | None = None,
         env: Mapping[str, str] | None = None,
         ok: Collection[int] = (0,),
-    ) -> Iterator[BinaryIO]:
+    ) -> Iterator[BufferedReader[Any]]:
         """What the real program prints, or what stands in for Postgres's."""
         self.host.step()
         with Shell().reading(*self.host.machine.piped(argv), source=source, env=env, ok=ok) as out:

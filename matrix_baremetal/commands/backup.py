@@ -8,7 +8,7 @@ from argparse import Namespace
 from dataclasses import asdict
 from pathlib import Path
 
-from matrix_baremetal import backup, backup_log, drill, report, session
+from matrix_baremetal import backup, backup_log, backup_reader, drill, report, session
 from matrix_baremetal.backup import Backup
 from matrix_baremetal.drill import Drilled
 from matrix_baremetal.errors import Error
@@ -128,7 +128,7 @@ def verify(args: Namespace) -> int:
     if args.drill:
         return drilled(host, args)
     path = os.path.abspath(args.file) if args.file else newest(args)
-    manifest = backup.look(host, path, args.identity, Transfer(quiet=args.quiet or args.json), f"read {path}")
+    manifest = backup_reader.look(host, path, args.identity, Transfer(quiet=args.quiet or args.json), f"read {path}")
     rows = {key: manifest[key] for key in ("server_name", "made", "release", "id")}
     if args.json:
         report.document({"path": path, **rows, "stores": manifest["stores"], "media": "media" in manifest["trees"]})

@@ -13,6 +13,7 @@ import pytest
 from matrix_baremetal import archive
 from matrix_baremetal.archive import Damaged, Reader, Writer, harmless
 from matrix_baremetal.errors import Error
+from matrix_baremetal.forward import Forward
 
 ABOUT: dict[str, Any] = {"id": "0123456789abcdef", "server_name": "example.org", "made": 1, "links": {}, "trees": {}}
 ABOUT["stores"] = {"database": {"kind": "postgres"}}
@@ -162,14 +163,14 @@ def test_a_table_of_contents_without_sense_is_refused(small: bytes, change: dict
         read(rewritten(small, told(members=[{"name": 1}])))
 
 
-def media(*names: str, kind: bytes = tarfile.REGTYPE) -> io.BytesIO:
+def media(*names: str, kind: bytes = tarfile.REGTYPE) -> Forward:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name in names:
             row = tarfile.TarInfo(name)
             row.type, row.linkname = kind, "/etc"
             tar.addfile(row)
-    return io.BytesIO(out.getvalue())
+    return Forward(io.BytesIO(out.getvalue()))
 
 
 def test_media_are_files_below_their_places_and_nothing_else() -> None:
@@ -181,4 +182,50 @@ def test_media_are_files_below_their_places_and_nothing_else() -> None:
         with pytest.raises(Damaged):
             harmless(media("local_content/a", kind=kind), ("local_content",))
     with pytest.raises(Damaged):
-        harmless(io.BytesIO(b"x" * 2000), ("local_content",))
+        harmless(Forward(io.BytesIO(b"x" * 2000)), ("local_content",))
+
+
+def test_media_end_where_the_tar_does() -> None:
+    """GNU tar goes on after a header that makes no sense, and would take out a link that no scan has seen."""
+    good, link = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=link, mode="w") as tar:
+        row = tarfile.TarInfo("local_content/link")
+        row.type, row.linkname = tarfile.SYMTYPE, "/etc"
+        tar.addfile(row)
+    with tarfile.open(fileobj=good, mode="w") as tar:
+        tar.addfile(tarfile.TarInfo("local_content/a"))
+    for between in (b"", b"x" * tarfile.BLOCKSIZE):
+        data = good.getvalue()[: tarfile.BLOCKSIZE] + between + link.getvalue()
+        with pytest.raises(Damaged):
+            harmless(Forward(io.BytesIO(data)), ("local_content",))
+
+
+def test_media_are_looked_at_across_the_pieces_of_an_archive() -> None:
+    """The names are read and what is in the files is skipped, wherever a piece ends."""
+    tar, sink = io.BytesIO(), io.BytesIO()
+    with tarfile.open(fileobj=tar, mode="w") as out:
+        for number in range(5):
+            row = tarfile.TarInfo(f"local_content/{'x' * 120}{number}")
+            row.size = archive.PIECE // 2 + 333
+            out.addfile(row, io.BytesIO(b"\1" * row.size))
+    writer = Writer(sink)
+    moved = list(writer.stream("media", io.BytesIO(tar.getvalue())))
+    writer.finish(ABOUT)
+    sink.seek(0)
+    told: list[int] = []
+    reader = Reader(sink, moved=told.append)
+    for _, content in reader.walk():
+        if content.name == "streams/media":
+            harmless(content, ("local_content",))
+    assert told[1:] == moved
+    assert len(moved) > 2
+
+
+def test_a_file_that_is_only_read_on_does_not_go_back() -> None:
+    file = Forward(io.BytesIO(b"0123456789"))
+    assert (file.read(2), file.seek(5), file.read(2), file.tell()) == (b"01", 5, b"56", 7)
+    with pytest.raises(ValueError, match="read on"):
+        file.seek(3)
+    with pytest.raises(ValueError, match="read on"):
+        file.seek(0, io.SEEK_END)
+    assert (file.seek(99), file.read(1)) == (10, b"")

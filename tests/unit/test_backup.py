@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix_baremetal import backup, backup_log, encryption
+from matrix_baremetal import backup, backup_log, backup_reader, encryption
 from matrix_baremetal.archive import Damaged
 from matrix_baremetal.commands import backup as command
 from matrix_baremetal.components.backup import DROP_INS, TIMER
@@ -50,7 +50,7 @@ def test_it_holds_what_could_not_be_made_again_and_root_alone_can_read_it(tmp_pa
     assert oct(now.host.path(done.path).stat().st_mode) == "0o100600"
     assert now.host.names(DIRECTORY) == (done.path.rpartition("/")[2],)
     assert backup_log.read(now.host)["last"]["path"] == done.path
-    assert backup.look(now.host, done.path, None, QUIET, "")["server_name"] == "example.org"
+    assert backup_reader.look(now.host, done.path, None, QUIET, "")["server_name"] == "example.org"
     without = create(now, media=False)
     assert "streams/media/000000" not in names(now, without.path)
 
@@ -80,7 +80,7 @@ def test_killed_at_any_operation_it_leaves_no_file_that_passes_for_a_backup(tmp_
             create(dying)
         except Killed:
             for each in backup.there(now.host, DIRECTORY, "example.org"):
-                backup.look(now.host, each.path, None, QUIET, "")
+                backup_reader.look(now.host, each.path, None, QUIET, "")
             continue
         break
     assert 5 < number < 59
@@ -155,13 +155,13 @@ def test_encrypted_only_the_private_key_reads_it(short: Path, kind: str) -> None
     assert b"signing" not in raw
     assert encryption.ZSTD not in raw[:4]
     assert now.host.names(DIRECTORY) == (done.path.rpartition("/")[2],)
-    assert backup.look(now.host, done.path, identity, QUIET, "")["server_name"] == "example.org"
+    assert backup_reader.look(now.host, done.path, identity, QUIET, "")["server_name"] == "example.org"
     with pytest.raises(Error, match=r"encrypted|can't be read"):
-        backup.look(now.host, done.path, None, QUIET, "")
+        backup_reader.look(now.host, done.path, None, QUIET, "")
     place = now.host.path(done.path)
     place.write_bytes(raw[:-30])
     with pytest.raises(Damaged):
-        backup.look(now.host, done.path, identity, QUIET, "")
+        backup_reader.look(now.host, done.path, identity, QUIET, "")
     assert now.host.node(encryption.HOME) is None
 
 
@@ -170,7 +170,7 @@ def test_what_the_disk_did_not_keep_is_found_with_and_without_members_checksums(
     path = create(now).path
     place = now.host.path(path)
     data, wrong = place.read_bytes(), 0
-    expected = backup.look(now.host, path, None, QUIET, "")
+    expected = backup_reader.look(now.host, path, None, QUIET, "")
     for spot in range(5, len(data), len(data) // 12):
         place.write_bytes(data[:spot] + bytes([data[spot] ^ 0x10]) + data[spot + 1 :])
         try:
@@ -179,7 +179,7 @@ def test_what_the_disk_did_not_keep_is_found_with_and_without_members_checksums(
             wrong += 1
         else:
             # A bit that says how much memory to unpack with, say, changes nothing.
-            assert backup.look(now.host, path, None, QUIET, "") == expected
+            assert backup_reader.look(now.host, path, None, QUIET, "") == expected
     assert wrong >= 10
     for cut in (data[:-1], b""):
         place.write_bytes(cut)

@@ -28,6 +28,7 @@ LAYERS = (
     ("rows_back",),
     ("restore", "uninstall", "postgres_major", "postgres_data", "maintain"),
     ("backup",),
+    ("backup_reader",),
     (
         "report",
         "transfer",
@@ -58,6 +59,7 @@ LAYERS = (
     ("config", "config_mail", "config_web", "config_beside", "config_alerts", "config_ddns", "versions"),
     ("accounts_csv", "addresses", "settings", "yamlfile", "shape", "nodes", "names"),
     ("archive",),
+    ("forward", "digests"),
     ("log", "errors"),
 )
 # Each library has one importer: to move to another is a change of one file.

@@ -129,8 +129,8 @@ INHERITED |= {"settings", "rows", "tables", "clear", "size", "version", "obstacl
 INHERITED |= {"dump", "needed", "begin", "finish", "ready", "take", "taken", "forget", "kept", "counted", "data"}
 INHERITED |= {"scratch", "numbers", "discard"}
 INHERITED |= {"upkeep", "place", "measure", "leftovers", "vacuums", "reindexes", "rewrites", "carry_out"}
-# Those of io.RawIOBase.
-INHERITED |= {"readable", "readinto"}
+# Those of io.RawIOBase, and of the one that only goes forward.
+INHERITED |= {"readable", "readinto", "seekable", "tell", "skip"}
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))

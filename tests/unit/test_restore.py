@@ -193,6 +193,22 @@ def test_damaged_anywhere_it_is_refused_and_nothing_is_touched(tmp_path: Path) -
     assert {p: row for p, row in now.host.machine.tree().items() if p != path} == before  # type: ignore[attr-defined]
 
 
+def test_checksums_of_members_count_where_zstd_has_none_of_the_whole(tmp_path: Path) -> None:
+    now = a_server(tmp_path)
+    path = create(now).path
+    plain = subprocess.run(["zstd", "-dcq", now.host.path(path)], stdout=subprocess.PIPE, check=True).stdout
+    wrong = plain.replace(b"a picture", b"a pictorf")
+    for data, option in ((plain, "--no-check"), (wrong, "--no-check"), (wrong, "--check")):
+        words = ["zstd", "-q", "-c", option]
+        packed = subprocess.run(words, input=data, stdout=subprocess.PIPE, check=True).stdout
+        now.host.path(path).write_bytes(packed)
+        if data == wrong and option == "--no-check":
+            with pytest.raises(Damaged, match="streams/media/000000 is another"):
+                restore.read(now.host, path, None, QUIET)
+        else:
+            restore.read(now.host, path, None, QUIET)
+
+
 def test_files_of_others_are_written_only_where_nothing_is(tmp_path: Path) -> None:
     now = a_server(tmp_path, MINIMAL + "tls: {mode: files, certificate: /srv/a.pem, key: /srv/b.pem}\n")
     machine = now.host.machine  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from matrix_baremetal import backup, backup_log, release, restore, rows_back, upgrade, upgrade_notes
+from matrix_baremetal import backup, backup_log, backup_reader, release, restore, rows_back, upgrade, upgrade_notes
 from matrix_baremetal.commands import upgrade as command
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
@@ -130,7 +130,7 @@ def test_a_backup_of_the_rows_is_made_first_and_those_of_each_night_stay(machine
     machine.put(f"{DIRECTORY}/example.org-20200101T000000Z.tar.zst", "of a night")
     path = upgraded(machine, no_backup=False)
     assert path.startswith(f"{DIRECTORY}/before-upgrade/example.org-")
-    manifest = backup.look(now.host, path, None, Told().transfer, "")
+    manifest = backup_reader.look(now.host, path, None, Told().transfer, "")
     assert (manifest["synapse"], list(manifest["trees"])) == (OLD, [])
     assert release.read(now.host).backup == path
     assert len(backup.there(now.host, DIRECTORY, "example.org")) == 1
