@@ -26,8 +26,7 @@ from tests.fake_units import Unit
 from tests.fake_web import Internet
 
 GOOD = Result(0, "", "")
-BRIDGES = ("irc", "whatsapp", "telegram", "signal", "discord", "xmpp")
-SERVERS = ("synapse", "ddns", "metrics", "turn", "livekit", "lk-jwt", "xmpp-gateway")
+SYSUSERS = Path(__file__).resolve().parents[1] / "debian/matrix-baremetal.sysusers"
 
 
 @dataclass
@@ -216,7 +215,7 @@ class Programs(FakeCertificates):
 
     def _systemd_sysusers(self, words: tuple[str, ...]) -> Result:
         assert words == ("/usr/lib/sysusers.d/matrix-baremetal.conf",)
-        names = [f"matrix-{part}" for part in (*SERVERS, *(f"bridge-{name}" for name in BRIDGES))]
+        names = [line.split()[1] for line in SYSUSERS.read_text().splitlines()]
         self.users += [name for name in names if name not in self.users]
         return GOOD
 

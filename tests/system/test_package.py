@@ -16,35 +16,7 @@ from tests.system.readme import commands
 
 REPOSITORY = Path(__file__).parents[2]
 DEB = "/srv/package.deb"
-UNITS = (
-    "matrix-baremetal.target",
-    "matrix-synapse.service",
-    "matrix-turn.service",
-    "matrix-ddns.service",
-    "matrix-ddns.timer",
-    "matrix-bridge-irc.service",
-    "matrix-livekit.service",
-    "matrix-lk-jwt.service",
-    "matrix-bridge-whatsapp.service",
-    "matrix-bridge-telegram.service",
-    "matrix-bridge-signal.service",
-    "matrix-bridge-discord.service",
-    "matrix-bridge-xmpp.service",
-    "matrix-bridge-xmpp-gateway.service",
-    "matrix-metrics-machine.service",
-    "matrix-metrics-postgres.service",
-    "matrix-baremetal-certificates.service",
-    "matrix-baremetal-certificates.timer",
-    "matrix-baremetal-address.service",
-    "matrix-baremetal-address.timer",
-    "matrix-baremetal-rehearsal.service",
-    "matrix-baremetal-rehearsal.timer",
-    "matrix-baremetal-firstboot.service",
-    "matrix-baremetal-backup.service",
-    "matrix-baremetal-backup.timer",
-    "matrix-baremetal-doctor.service",
-    "matrix-baremetal-doctor.timer",
-)
+UNITS = sorted(path.name for path in (REPOSITORY / "units").glob("matrix-*.*"))
 BUILD = "cd /srv/tree && dpkg-buildpackage -us -uc -b > /srv/build.log 2>&1"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
 pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root")]
@@ -156,10 +128,9 @@ class TestInstalled:
 
     def test_nothing_of_ours_starts(self, installed: Guest) -> None:
         off = dict.fromkeys(UNITS, ("disabled", "inactive"))
-        # What a timer starts.
-        timed = ("certificates", "rehearsal", "backup", "doctor", "address")
-        for unit in ("matrix-ddns", *(f"matrix-baremetal-{name}" for name in timed)):
-            off[f"{unit}.service"] = ("static", "inactive")
+        for timer in (unit for unit in UNITS if unit.endswith(".timer")):
+            # What a timer starts.
+            off[timer.replace(".timer", ".service")] = ("static", "inactive")
         assert states(installed) == off
         assert installed.run("systemctl preset-all --preset-mode=enable-only 2>&1").returncode == 0
         assert states(installed) == off
