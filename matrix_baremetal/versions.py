@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -144,8 +145,9 @@ class Versions:
         return replace(self, synapse=replace(self.synapse, version=version, lock=lock))
 
 
+@functools.cache
 def read() -> Versions:
-    """The versions that this release ships."""
+    """The versions that this release ships; several parts of a run ask."""
     file = HERE / "versions.yaml"
     return decode(file.read_text(), str(file), Versions)
 

@@ -129,14 +129,18 @@ def killed(case: Case, folders: Iterator[Path], step: int, offset: int = 1) -> i
     return len(range(offset, operations + 1, step))
 
 
-@pytest.mark.parametrize("part", range(4))
+# Each second operation in CI, all of them where there is time.
+PARTS = [1, 3, *(pytest.param(part, marks=pytest.mark.long) for part in (2, 4))]
+
+
+@pytest.mark.parametrize("part", PARTS)
 def test_killed_at_any_operation_the_next_run_ends_in_the_same_state(part: int, folders: Iterator[Path]) -> None:
-    assert killed(Case(FULLEST), folders, step=4, offset=part + 1) > 40
+    assert killed(Case(FULLEST), folders, step=4, offset=part) > 40
 
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name != FULLEST])
 def test_killed_now_and_then_the_next_run_ends_in_the_same_state(name: str, folders: Iterator[Path]) -> None:
-    assert killed(Case(name), folders, step=17, offset=NAMES.index(name) + 1) > 10
+    assert killed(Case(name), folders, step=31, offset=NAMES.index(name) % 31 + 1) > 5
 
 
 @pytest.mark.parametrize("name", NAMES)
