@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -42,6 +43,8 @@ find /etc /usr /var /opt /root /home /srv /boot -xdev \\( -path /var/cache -o -p
  -o -printf '%p %y %m %u:%g %l\\n' | sort; dpkg-query -W
 """.replace("\n -", " -")
 PICTURE = "a picture, as far as anybody cares"
+# The server looks at none of it: it hands it out once, to whoever wants to write to that device.
+KEY = {"signed_curve25519:AAAAHQ": {"key": "c2F5IGZyaWVuZCBhbmQgZW50ZXI", "signatures": {}}}
 
 
 class Moving:
@@ -56,6 +59,7 @@ class Moving:
         self.room = self.alice.create_room("Moving", invite=[self.bob.user])
         self.bob.join(self.room)
         self.picture = upload(self.alice)
+        assert one_time_keys(self.alice, KEY) == 1
         self.before = dict(self.old.before or {})
         self.snapshots, self.orders = snapshots, 0
 
@@ -91,6 +95,12 @@ def upload(person: Person) -> str:
     answer = person.web.ask("POST", url, {"picture": PICTURE}, token=person.token)
     assert answer.status == 200, answer.text
     return str(answer.data["content_uri"]).removeprefix("mxc://")
+
+
+def one_time_keys(person: Person, new: dict[str, Any] | None = None) -> int:
+    """How many the server has to hand out for a person's device, with these new ones."""
+    answer = person.ask("POST", "keys/upload", {"one_time_keys": new or {}})
+    return int(answer["one_time_key_counts"].get("signed_curve25519", 0))
 
 
 @pytest.fixture
@@ -180,6 +190,8 @@ def same(site: Site, moving: Moving) -> None:
     bob.wait_for(moving.room, alice.user, "from the new machine")
     answer = bob.web.ask("GET", f"{site.url}/_matrix/client/v1/media/download/{moving.picture}", token=bob.token)
     assert json.loads(answer.text) == {"picture": PICTURE}
+    # Some were handed out since, and used twice nobody could read what is said.
+    assert one_time_keys(alice) == 0
     site.login("bob")
     # The old certificates, and so no order was needed.
     assert len(moving.lab.acme_orders(site.guest)) == moving.orders
