@@ -17,10 +17,11 @@ from matrix_baremetal.config_alerts import NO_ALERTS, Alerts
 from matrix_baremetal.config_beside import NO_BRIDGES, NO_CALLS, NO_TURN, TURN, Bridges, Calls, Turn
 from matrix_baremetal.config_ddns import Ddns
 from matrix_baremetal.config_mail import Mail
+from matrix_baremetal.config_registration import Mode, Registration
 from matrix_baremetal.config_web import AdminUi, WebClient, former, shared
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.nodes import FrozenDict
-from matrix_baremetal.settings import permitted, unverified
+from matrix_baremetal.settings import permitted
 from matrix_baremetal.shape import Mistake, Mistakes, meant
 
 # Let's Encrypt's documented directories; staging has generous limits and certificates that nobody trusts.
@@ -30,13 +31,7 @@ DIRECTORIES: Mapping[str, str] = {
 }
 
 # The contract has these and this release has not: keys, values, and mappings where only a word is taken.
-LATER = frozenset(
-    {
-        "synapse.workers={}",
-    }
-)
-
-OPEN_TO_ALL = "nobody is asked for anything, so programs would make accounts by the thousand"
+LATER = frozenset({"synapse.workers={}"})
 
 
 class Unusable(Error):
@@ -200,7 +195,7 @@ class Config:
     tls: Tls = Tls()
     acme: Acme = Acme()
     federation: Federation = Federation()
-    registration: Literal["closed", "token", "open"] = "closed"
+    registration: Mode | Registration = "closed"
     admins: Annotated[tuple[Admin, ...], _distinct] = ()
     synapse: Synapse = Synapse()
     turn: Turn = NO_TURN
@@ -230,8 +225,7 @@ class Config:
             mistakes.append(
                 Mistake(("alerts", "mail"), message, "write mail: {smtp: {host: …, from: …}}, or remove it")
             )
-        if self.registration == "open" and not self.mail and (missing := unverified(self.synapse.settings)):
-            mistakes.append(Mistake(("registration",), OPEN_TO_ALL, missing))
+        mistakes += self.opening.ungated(self.synapse.settings, mail=self.mail is not None)
         mistakes += former(self.former_hostnames, self.hostname, self.server_name)
         mistakes += shared(self.hostname, self.server_name, self.client_hostname, self.admin_hostname)
         if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):
@@ -241,6 +235,12 @@ class Config:
         mistakes += self.calls.clashes(self.synapse.settings, self.federation.enabled, taken)
         if mistakes:
             raise Mistakes(mistakes)
+
+    @property
+    def opening(self) -> Registration:
+        """Say who may make an account, and until when."""
+        asked = self.registration
+        return asked if isinstance(asked, Registration) else Registration(asked)
 
     @property
     def client_hostname(self) -> str | None:

@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from matrix_baremetal import addresses, config_beside, names, settings
+from matrix_baremetal import addresses, config_beside, config_registration, names, settings
 from matrix_baremetal.config import Config
 from matrix_baremetal.shape import key_of, needed
 
@@ -30,6 +30,7 @@ PATTERNS: Mapping[Any, str] = {
     names.recipient: r"^(age1[a-z0-9]{58}|/.*)$",
     addresses.external: r"^(auto|[0-9]{1,3}(\.[0-9]{1,3}){3})$",
     addresses.peers: r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$",
+    config_registration.moment: r"^[0-9]{4}(-[0-9]{2}){2}[T ][0-9]{2}(:[0-9]{2}){1,2}(Z|[+-][0-9]{2}:[0-9]{2})?$",
     config_beside.jitsi: rf"^none$|{_NAME}",
     names.bcrypt: r"^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$",
 }
@@ -54,6 +55,8 @@ WHAT: Mapping[str, str] = {
     "federation.delegation": "How others find this one: a well-known file, an SRV record, or none and port 8448.",
     "federation.allow": "The only servers to talk with. An empty list means all.",
     "registration": "Who may make an account: nobody, whoever has a token, or whoever Synapse has verified.",
+    "registration.mode": "The same, where it has an end.",
+    "registration.until": "When it closes by itself: 2026-12-24T18:00, as clocks are here; with Z behind it, UTC.",
     "admins": "Administrators to make.",
     "admins.name": "alice, for @alice:example.org.",
     "admins.password_file": "A file with the password; without one, and without a hash, a password is invented.",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, tzinfo
+from zoneinfo import ZoneInfo
 
 from matrix_baremetal import kernel
 from matrix_baremetal.connections import POOL
@@ -23,7 +26,7 @@ class Facts:
     `addresses` are those of its own that the internet can reach: none behind NAT, and then nothing is known.
     `no_cluster` says why none of its Postgres clusters can be ours; without Postgres there is neither. `pool` is the
     most connections that one process of Synapse opens, `used_port` where its config says that Postgres is. `in_files`
-    are the system users of those bridges that have their rows in an SQLite file.
+    are the system users of those bridges that have their rows in an SQLite file. `zone` is its time zone.
     """
 
     release: int
@@ -39,6 +42,7 @@ class Facts:
     pool: int = POOL
     used_port: int | None = None
     in_files: tuple[str, ...] = ()
+    zone: tzinfo = field(default=UTC, compare=False)
 
 
 def read(host: Host) -> Facts:
@@ -62,7 +66,17 @@ def read(host: Host) -> Facts:
         pool=pool(host),
         used_port=used,
         in_files=tuple(name for name in host.names("/var/lib") if host.node(sqlite_file(name))),
+        zone=zone(host),
     )
+
+
+def zone(host: Host) -> tzinfo:
+    """The machine's time zone; UTC where it has none (localtime(5)). Not the caller's, who may have another in TZ."""
+    data = host.read("/etc/localtime")
+    try:
+        return ZoneInfo.from_file(io.BytesIO(data)) if data else UTC
+    except ValueError:
+        return UTC
 
 
 def sqlite_file(user: str) -> str:

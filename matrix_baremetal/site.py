@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 
 from matrix_baremetal.config import Config
+from matrix_baremetal.config_registration import end
 from matrix_baremetal.facts import Facts
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.postgres_store import PostgresStore
@@ -25,6 +27,16 @@ class Site:
     versions: Versions
     wheelhouse: str | None = None
     before: str | None = None
+
+    @property
+    def closes(self) -> datetime | None:
+        """When registration closes by itself, in UTC."""
+        until = self.config.opening.until
+        return end(until, self.facts.zone) if until else None
+
+    def here(self, moment: datetime) -> str:
+        """A moment as this machine's clock shows it, with the name of its zone."""
+        return moment.astimezone(self.facts.zone).strftime("%Y-%m-%d %H:%M %Z")
 
     @property
     def cluster(self) -> Cluster:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 
 from matrix_baremetal.errors import Obstacle
@@ -47,6 +48,8 @@ def left(site: Site, host: Host) -> str | None:
 
 def remarks(site: Site, host: Host) -> Iterator[str]:
     """What a change takes from others, and could leave them for a while."""
+    if (end := site.closes) and end.timestamp() <= time.time():
+        yield f"registration.until is {site.here(end)}, which is past, so registration is closed"
     before = left(site, host)
     if before and before not in (*site.config.former_hostnames, site.config.server_name):
         yield (

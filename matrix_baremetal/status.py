@@ -13,6 +13,8 @@ from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.declared import Current, Runs
 from matrix_baremetal.checks.homeserver import READY, Ready
 from matrix_baremetal.checks.machine import memory as meminfo
+from matrix_baremetal.checks.registration import Registration
+from matrix_baremetal.closing import over, written
 from matrix_baremetal.components.component import DATA
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.doctor import examine
@@ -28,7 +30,7 @@ from matrix_baremetal.session import Session
 
 MB = 1024 * 1024
 # The checks of doctor whose faults are shown.
-GLANCED = (firstboot.FirstBoot, Runs, Current, Ready, Held)
+GLANCED = (firstboot.FirstBoot, Runs, Current, Ready, Registration, Held)
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Status:
     disk: dict[str, int]
     counts: dict[str, int | None]
     federation: dict[str, int | None]
+    registration: dict[str, Any]
     backup: dict[str, Any]
     newer: list[dict[str, Any]]
     ready: bool
@@ -63,8 +66,7 @@ def read(now: Session) -> Status:
     ready = any(finding.id == READY and finding.state == "pass" for finding in found)
     failed = [finding for finding in found if finding.state == "fail"]
     faults = [fault(finding.message, finding.next) for finding in failed if finding.id != READY]
-    trouble = now.site.store(USER).trouble(now.host)
-    if trouble:
+    if trouble := now.site.store(USER).trouble(now.host):
         faults.append(fault(f"Synapse can't use its database: {trouble.message}", trouble.hint))
     # After what it may come of.
     faults += [fault(finding.message, finding.next) for finding in failed if finding.id == READY]
@@ -83,6 +85,7 @@ def read(now: Session) -> Status:
         disk(now, seen),
         {name: numbers.get(name) for name in ("users", "rooms")},
         {name: numbers.get(name) for name in ("servers", "waiting")},
+        registration(now),
         backup_log.read(now.host),
         [asdict(each) for each in now.site.versions.synapse.newer],
         ready,
@@ -143,6 +146,13 @@ def counted(now: Session) -> Tally | None:
         return tally.read(now.host, now.site.store(USER))
     except Error:
         return None
+
+
+def registration(now: Session) -> dict[str, Any]:
+    """Who may make an account, until when (seconds since 1970), and whether that has come."""
+    mode, end = now.site.config.opening.mode, now.site.closes
+    gone = end is not None and over(now.host, written(end), time.time())
+    return {"mode": mode, "until": int(end.timestamp()) if end else None, "closed": gone or mode == "closed"}
 
 
 def memory(host: Host) -> dict[str, int]:

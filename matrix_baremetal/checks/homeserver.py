@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import time
 from dataclasses import dataclass, field
-from typing import Any
 
 from matrix_baremetal import federation
 from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, last_lines
@@ -26,8 +25,6 @@ MENDING = 0.5
 WORDS = re.compile(r"[\w.]+ - (?:WARNING|ERROR|CRITICAL) - |[\w.]+(?:Error|Exception): ")
 # Bits of a secret that nobody guesses, as characters of base64.
 LONG = 32
-# Registration stages that a person has to pass; without one of them anybody's program makes accounts.
-GATES = ("m.login.recaptcha", "m.login.email.identity", "m.login.msisdn", "m.login.registration_token")
 
 
 @dataclass(frozen=True)
@@ -201,32 +198,6 @@ class SigningKey(Check):
         except federation.Unsound as error:
             return self.failed(f"{self.path} can't be used: {error}", next=f"put {self.path} back from a backup")
         return self.fine(f"the signing key is {name}")
-
-
-@dataclass(frozen=True)
-class Registration(Check):
-    """Whether anybody's program may make accounts here, as spammers look for."""
-
-    form = "synapse.registration"
-    asks = "strangers can't make accounts without passing any gate"
-
-    @property
-    def after(self) -> tuple[str, ...]:
-        return (RUNS,)
-
-    def look(self, host: Host) -> Finding:
-        answer = host.net.ask("POST", PORT, "/_matrix/client/v3/register", {}, timeout=PATIENCE)
-        flows: list[dict[str, Any]] = answer.data.get("flows") or []
-        open_to_all = [flow for flow in flows if not set(flow.get("stages", ())).intersection(GATES)]
-        if answer.status == 403:
-            return self.fine("nobody can register")
-        if answer.status != 401:
-            return self.skipped(f"the homeserver does not say whether people may register ({answer.error})")
-        if open_to_all:
-            stages = ", ".join(str(stage) for stage in open_to_all[0].get("stages", ()))
-            cure = "set enable_registration: false in synapse.settings and conf.d, then: matrix-baremetal apply"
-            return self.failed("anybody can make accounts here", f"its stages: {stages}", next=cure)
-        return self.told("people can register, through a gate", *(", ".join(flow["stages"]) for flow in flows))
 
 
 @dataclass(frozen=True)

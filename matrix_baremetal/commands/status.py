@@ -43,7 +43,11 @@ def page(now: session.Session, seen: status.Status) -> None:
     told = {"versions": found}
     if sentence := report.newer(now.site):
         told["upgrade"] = sentence
-    told |= {"memory": in_use(seen.memory), "disk": room(seen.disk), "people": people(seen.counts)}
+    told |= {
+        "memory": in_use(seen.memory),
+        "disk": room(seen.disk),
+        "people": people(seen.counts) + registers(now, seen.registration),
+    }
     if config.federation.enabled:
         told["federation"] = others(seen.federation)
     for name, text in {**told, "backup": backed_up(seen.backup)}.items():
@@ -70,6 +74,17 @@ def people(seen: dict[str, int | None]) -> str:
     if seen["users"] is None or seen["rooms"] is None:
         return "not known: the database does not say"
     return f"{report.several('account', seen['users'])}, in {report.several('room', seen['rooms'])}"
+
+
+def registers(now: session.Session, seen: dict[str, Any]) -> str:
+    """Who else may make an account, where somebody may or might."""
+    if seen["mode"] == "closed":
+        return ""
+    who = {"token": "with a token", "open": "for everybody"}[seen["mode"]]
+    when = now.site.here(now.site.closes) if now.site.closes else ""
+    if seen["closed"]:
+        return f"; registration {who} is closed since {when}"
+    return f"; registration {who} is open" + (f" until {when}" if when else "")
 
 
 def others(seen: dict[str, int | None]) -> str:

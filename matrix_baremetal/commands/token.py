@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 from matrix_baremetal import report, session
+from matrix_baremetal.closing import over, written
 from matrix_baremetal.commands.person import admin_api, ready
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.admin_api import PORT, AdminApi, Refusal
@@ -32,11 +33,14 @@ def run(args: Namespace) -> int:
 
 def of_use(now: Session) -> None:
     """Refuse to make what nobody could use, in the config or in the homeserver that runs."""
-    registration = now.site.config.registration
+    registration = now.site.config.opening.mode
     if registration != "token":
         why = "nobody could use a token" if registration == "closed" else "nobody needs a token"
         hint = "write registration: token into the config, then: matrix-baremetal apply"
         raise Error(f"registration is {registration}, so {why}", hint=hint)
+    if (end := now.site.closes) and over(now.host, written(end), time.time()):
+        hint = "write a later until into the config, then: matrix-baremetal apply"
+        raise Error(f"registration is closed since {now.site.here(end)}, so nobody could use a token", hint=hint)
     path = "/_matrix/client/v1/register/m.login.registration_token/validity?token=nobody"
     if now.host.net.ask("GET", PORT, path).status == 403:
         raise Error("the homeserver still runs with registration closed", hint="matrix-baremetal apply")
@@ -55,6 +59,8 @@ def create(now: Session, api: AdminApi, args: Namespace) -> None:
         report.document({key: made[key] for key in ("token", "uses_allowed", "expires")} | more)
         return
     rows = [("token", made["token"]), ("uses", spoken_uses(made)), ("until", spoken_time(made))]
+    if end := now.site.closes:
+        rows.append(("registration", f"open until {now.site.here(end)}"))
     print(report.table(rows) if not args.quiet else made["token"])
     if not args.quiet:
         letter = OURS if ours else LETTER

@@ -11,6 +11,8 @@ from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.growth import Forecast
 from matrix_baremetal.checks.machine import Disk, Inodes
 from matrix_baremetal.checks.pressure import Pressure
+from matrix_baremetal.checks.registration import Registration
+from matrix_baremetal.closing import written
 from matrix_baremetal.components.component import DATA, SECRETS, Component, service_reads
 from matrix_baremetal.components.homeserver_yaml import (
     CREDENTIALS,
@@ -120,7 +122,8 @@ class Synapse(Component):
         yield homeserver.Media(media, USER)
         yield homeserver.SigningKey(CREDENTIALS["signing_key"])
         yield homeserver.Secrets(tuple(path for name, path in CREDENTIALS.items() if name != "signing_key"))
-        yield homeserver.Registration()
+        closes = self.site.closes
+        yield Registration(written(closes), self.site.here(closes)) if closes else Registration()
         yield homeserver.Clients()
         if self.config.database == "postgres":
             yield database.Updates(self.site.cluster.port, USER)

@@ -93,7 +93,7 @@ class WebClient(Component):
             "integrations_rest_url": None,
             "room_directory": {"servers": [config.server_name]},
             "setting_defaults": {
-                "UIFeature.registration": config.registration != "closed",
+                "UIFeature.registration": config.opening.mode != "closed",
                 "UIFeature.identityServer": False,
                 "UIFeature.feedback": False,
             },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -15,6 +16,8 @@ from tests.system.site import Site
 pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 PASSWORD = "a password of zoe's own"
 REFUSED = "Invalid registration token"
+# Seconds.
+OPEN = 16
 
 
 def register(site: Site, name: str, token: str | None = None) -> Person:
@@ -57,11 +60,30 @@ def test_a_token_lets_one_person_in(site: Site) -> None:
         register(site, "third", spare["token"])
     assert spare["token"] in site.mb("token", "revoke", spare["token"], status=1).stderr
     assert zoe.sync()["next_batch"], "accounts stay"
-    site.change(registration="closed")
-    site.mb("apply")
-    with pytest.raises(MatrixError, match="403"):
-        register(site, "fourth", made["token"])
+    registration_closes_by_itself(site)
     invariants.hold(site)
+
+
+def registration_closes_by_itself(site: Site) -> None:
+    """Open for so long that an apply and a person fit in; then nobody runs anything, and nobody gets in."""
+    made = token(site, "--uses", "unlimited")["token"]
+    end = int(time.time()) + OPEN
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(end))
+    site.change(registration={"mode": "token", "until": f"{at}Z"})
+    assert f"{at} UTC" in site.mb("plan", status=3).stdout
+    site.mb("apply")
+    register(site, "fourth", made)
+    said = site.mb("doctor", "synapse.registration").stdout
+    assert f"people can register, through a gate, until {at[:16]} UTC" in said
+    assert f"registration with a token is open until {at[:16]} UTC" in site.mb("status").stdout
+    time.sleep(max(end + 1 - time.time(), 0))
+    site.wait_until_it_answers()
+    with pytest.raises(MatrixError, match="403"):
+        register(site, "fifth", made)
+    assert site.status()["registration"] == {"mode": "token", "until": end, "closed": True}
+    assert "so nobody could use a token" in site.mb("token", "create", status=1).stderr
+    journal = site.guest.run("journalctl -q -o cat -u matrix-baremetal-registration.service").stdout
+    assert f"registration is closed since {at} UTC" in journal
 
 
 def test_open_registration_asks_for_the_captcha(site: Site) -> None:

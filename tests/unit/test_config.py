@@ -169,6 +169,23 @@ def test_a_directory_has_an_address(directory: str, url: str) -> None:
         ),
         ("server_name: a.b\nregistration: tokens", ":2:15: registration: expected closed or token or open, found"),
         ("server_name: a.b\nregistration: open", ":2:1: registration: nobody is asked for anything"),
+        ("server_name: a.b\nregistration: {mode: open}", ":2:1: registration: nobody is asked for anything"),
+        (
+            "server_name: a.b\nregistration:\n  mode: token\n  until: tomorrow",
+            ":4:10: registration.until: expected a day and a time, as in 2026-12-24T18:00",
+        ),
+        ("server_name: a.b\nregistration: {mode: token, until: 2026-12-24}", ":2:36: registration.until: expected a"),
+        (
+            "server_name: a.b\nregistration: {mode: token, until: 2026-02-30T18:00}",
+            ":2:36: registration.until: there is no 2026-02-30T18:00",
+        ),
+        ("server_name: a.b\nregistration: {mode: token, until: 9999-12-31T18:00}", "not between the years 2000 and"),
+        ("server_name: a.b\nregistration: {until: 2026-12-24T18:00}", "registration: the key mode is missing"),
+        (
+            "server_name: a.b\nregistration: {mode: closed, until: 2026-12-24T18:00}",
+            ":2:30: registration.until: means nothing with mode: closed",
+        ),
+        ("server_name: a.b\nregistration: [token]", ":2:15: registration: expected closed or token or open"),
         (
             "server_name: a.b\nsynapse: {setting: {}}",
             ':2:11: synapse: unknown key "setting" (did you mean settings?)',

@@ -43,6 +43,7 @@ def test_every_golden_config_is_good(name: str) -> None:
         "server_name: a.b\nfederation: {allow: [matrix.org, '192.0.2.1:8448']}",
         "server_name: a.b\nadmins: [{name: al, password_file: /etc/al}, {name: bo}]",
         "server_name: a.b\nsynapse: {settings: {email: {smtp_host: localhost}, max_upload_size: 1G}}",
+        "server_name: a.b\nregistration: {mode: token, until: '2026-12-24 18:00:30Z'}",
     ],
 )
 def test_what_the_reader_takes_is_good(text: str) -> None:
@@ -74,6 +75,7 @@ def test_what_the_reader_takes_is_good(text: str) -> None:
         "server_name: a.b\nsynapse: {settings: {server_name: x}}",
         "server_name: a.b\nsynapse: {settings: {max_uplod_size: 1G}}",
         "server_name: a.b\nsynapse: {workers: 4}",
+        "server_name: a.b\nregistration: {mode: token, until: '24.12.2026'}",
     ],
 )
 def test_what_is_refused_is_refused_by_the_reader_too(text: str) -> None:
