@@ -8,7 +8,7 @@ from __future__ import annotations
 import queue
 import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 
 from matrix_baremetal.checks.check import Check
@@ -97,19 +97,18 @@ def asked(check: Check, host: Host) -> Finding:
 def examine(checks: Sequence[Check], host: Host, limit: float = LIMIT) -> list[Finding]:
     """The findings of these checks, the worst first."""
     this = Round(host, time.monotonic() + limit)
-    waiting = [check for check in checks if check.remote]
+    waiting, ids = [check for check in checks if check.remote], {check.id for check in checks}
     for check in (each for each in checks if not each.remote):
-        waiting = started(this, waiting, checks)
+        waiting = started(this, waiting, ids)
         this.local(check)
-    for check in started(this, waiting, checks):
+    for check in started(this, waiting, ids):
         this.remote(check)
     this.gather()
     return sorted_by_state(this.findings[check.id] for check in checks)
 
 
-def started(this: Round, waiting: Iterable[Check], checks: Sequence[Check]) -> list[Check]:
+def started(this: Round, waiting: Iterable[Check], asked_for: Collection[str]) -> list[Check]:
     """Start those whose turn has come: all that they come after, and is asked at all, has been. Gives the others."""
-    asked_for = {check.id for check in checks}
     left = []
     for check in waiting:
         if all(id in this.findings for id in check.after if id in asked_for):
