@@ -232,7 +232,7 @@ class Config:
             message = f"synapse.settings has a TURN server of its own ({', '.join(theirs)})"
             mistakes.append(Mistake(("turn", "enabled"), message, "keep one of the two"))
         taken = (self.server_name, self.client_hostname, self.admin_hostname)
-        mistakes += self.calls.clashes(self.synapse.settings, self.federation.enabled, taken)
+        mistakes += self.calls.clashes(self.synapse.settings, self.federation.enabled, self.hostname, taken)
         if mistakes:
             raise Mistakes(mistakes)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -26,21 +27,48 @@ class Turn:
 # What Synapse has to have switched on for group calls (Element Call's docs/self_hosting.md).
 EXPERIMENTS = ("msc4143_enabled", "msc4222_enabled")
 RELEASES = "https://github.com/element-hq/lk-jwt-service/releases"
+# What belongs to which of the two.
+GROUP, ROOMS = ("hostname", "livekit", "lk_jwt_service"), ("jitsi_hostname", "jitsi_repository")
 UNKNOWN = "nobody whom this release could ask publishes the hash of lk-jwt-service, so it has to come from you"
 
 
+SELF = "self-hosted"
+
+
 def jitsi(text: str) -> str:
-    """Check where a Jitsi is that there is already, or that there is none."""
-    if text == "self-hosted":
-        raise ValueError("no Jitsi is installed in this release; write the host name of one that there is, or none")
-    return text if text == "none" else names.hostname(text)
+    """Check where a Jitsi is that there is already, or that there is none, or one of our own."""
+    return text if text in ("none", SELF) else names.hostname(text)
+
+
+def fingerprint(text: str) -> str:
+    """Check the fingerprint of a key as gpg prints it, with or without spaces; forty digits come of it."""
+    whole = text.replace(" ", "").upper()
+    if not re.fullmatch(r"[0-9A-F]{40}", whole):
+        raise ValueError(
+            f"{names.shown(text)} is no fingerprint of a key: forty digits, as gpg --show-keys prints it"
+        )
+    return whole
+
+
+@dataclass(frozen=True)
+class Repository:
+    """Another place to get packages from: its address, that of its key, and which key that is.
+
+    Without an address the key is where upstream has it, below that address. A mirror has upstream's signatures, so a
+    fingerprint is for what somebody signs anew.
+    """
+
+    url: Annotated[str, names.url]
+    key: Annotated[str, names.url] | None = None
+    fingerprint: Annotated[str, fingerprint] | None = None
 
 
 @dataclass(frozen=True)
 class Calls:
-    """Calls of more than two: by servers of our own that Element Call uses, or by a Jitsi elsewhere.
+    """Calls of more than two: by servers of our own that Element Call uses, or by a Jitsi, our own or elsewhere.
 
-    `hostname` is where those servers answer; without one it is matrix-rtc.SERVER_NAME.
+    `hostname` is where those servers answer; without one it is matrix-rtc.SERVER_NAME. `jitsi_hostname` is where our
+    own Jitsi does; without one it is meet.SERVER_NAME.
     """
 
     element_call: bool = False
@@ -49,29 +77,49 @@ class Calls:
     livekit: Release | None = None
     lk_jwt_service: Release | None = None
     jitsi: Annotated[str, jitsi] = "none"
+    jitsi_hostname: Annotated[str, names.hostname] | None = None
+    jitsi_repository: Repository | None = None
 
     def __post_init__(self) -> None:
-        if self.element_call:
-            if self.lk_jwt_service is None:
-                hint = (
-                    f"fetch it from {RELEASES}, look at it, and write lk_jwt_service: {{url: ADDRESS, sha256: HASH}}"
-                )
-                raise Mistakes([Mistake(("element_call",), UNKNOWN, hint)])
-            return
-        given = [name for name in ("hostname", "livekit", "lk_jwt_service") if getattr(self, name) is not None]
-        why = "means nothing without element_call: true"
-        if given:
-            raise Mistakes([Mistake((name,), why, "write that, or remove it") for name in given])
+        if self.element_call and self.lk_jwt_service is None:
+            hint = f"fetch it from {RELEASES}, look at it, and write lk_jwt_service: {{url: ADDRESS, sha256: HASH}}"
+            raise Mistakes([Mistake(("element_call",), UNKNOWN, hint)])
+        given = [] if self.element_call else [(each, "element_call: true") for each in GROUP]
+        given += [] if self.jitsi == SELF else [(each, f"jitsi: {SELF}") for each in ROOMS]
+        wrong = [
+            Mistake((name,), f"means nothing without {needs}", "write that, or remove it")
+            for name, needs in given
+            if getattr(self, name) is not None
+        ]
+        if wrong:
+            raise Mistakes(wrong)
 
     def under(self, server_name: str) -> str | None:
         """Give the name that the servers for group calls answer to; None where there are none."""
         return (self.hostname or f"matrix-rtc.{server_name}") if self.element_call else None
 
-    def clashes(self, settings: Mapping[str, Any], federates: bool, taken: tuple[str | None, ...]) -> list[Mistake]:
-        """Find what does not go with group calls: of Synapse's settings, of federation, a name that is `taken`."""
+    def rooms_under(self, server_name: str) -> str | None:
+        """Give the name that our own Jitsi answers to; None where there is none."""
+        return (self.jitsi_hostname or f"meet.{server_name}") if self.jitsi == SELF else None
+
+    def jitsi_for(self, server_name: str) -> str | None:
+        """Give the name of the Jitsi that clients are led to; None where they are led to none."""
+        return self.rooms_under(server_name) or (None if self.jitsi == "none" else self.jitsi)
+
+    def clashes(
+        self, settings: Mapping[str, Any], federates: bool, homeserver: str, taken: tuple[str | None, ...]
+    ) -> list[Mistake]:
+        """Find what does not go with calls: of Synapse's settings, of federation, a name that is `taken`.
+
+        The first of those is the server name.
+        """
+        found, own = list[Mistake](), taken[0] or ""
+        rooms = self.rooms_under(own)
+        if rooms is not None and rooms in (homeserver, self.under(own), *taken):
+            why = "pages of Jitsi on a name that serves something else too could do what that can"
+            found.append(Mistake(("calls", "jitsi_hostname"), why, "give it a name of its own"))
         if not self.element_call:
-            return []
-        found = list[Mistake]()
+            return found
         if not federates:
             why = "who calls is asked of this server in the way of other servers, and federation.enabled is false"
             found.append(Mistake(("calls", "element_call"), why, "allow no server but this one: federation.allow"))

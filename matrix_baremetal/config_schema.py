@@ -31,7 +31,8 @@ PATTERNS: Mapping[Any, str] = {
     addresses.external: r"^(auto|[0-9]{1,3}(\.[0-9]{1,3}){3})$",
     addresses.peers: r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$",
     config_registration.moment: r"^[0-9]{4}(-[0-9]{2}){2}[T ][0-9]{2}(:[0-9]{2}){1,2}(Z|[+-][0-9]{2}:[0-9]{2})?$",
-    config_beside.jitsi: rf"^none$|{_NAME}",
+    config_beside.jitsi: rf"^(none|self-hosted)$|{_NAME}",
+    config_beside.fingerprint: r"^[0-9A-Fa-f ]{40,50}$",
     names.bcrypt: r"^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$",
 }
 # What each key is for, in a sentence that an editor shows; matrix-baremetal.yaml(5) has the whole.
@@ -113,7 +114,12 @@ WHAT: Mapping[str, str] = {
     "calls.lk_jwt_service": "The program lk-jwt-service, for this machine's processor. Needed with element_call.",
     "calls.lk_jwt_service.url": "Its https address.",
     "calls.lk_jwt_service.sha256": "Its hash, as sha256sum prints it.",
-    "calls.jitsi": "The host name of a Jitsi that there is already, for clients to use; or none.",
+    "calls.jitsi": "The host name of a Jitsi that there is already, for clients to use; self-hosted; or none.",
+    "calls.jitsi_hostname": "Where our own answers. Default: meet. before the server name.",
+    "calls.jitsi_repository": "Another place for Jitsi's packages than its makers' own.",
+    "calls.jitsi_repository.url": "Its https address, below which stable/ is.",
+    "calls.jitsi_repository.key": "The https address of its key. Default: jitsi-key.gpg.key below url.",
+    "calls.jitsi_repository.fingerprint": "The key's fingerprint, where it is not Jitsi's own.",
     "bridges": "Bridges to other networks.",
     "bridges.telegram.api_id": "The number that https://my.telegram.org/apps gave you. Needed where it is enabled.",
     "bridges.telegram.api_hash_file": "A file with the api_hash that came with it. Needed where it is enabled.",

@@ -106,7 +106,8 @@ def purpose(site: Site, name: str) -> str:
         )
     if name != config.server_name:
         known = {config.client_hostname: "the web client", config.admin_hostname: "the admin page"}
-        return ({config.calls_hostname: "group calls"} | known).get(name, OTHER)
+        rooms = config.calls.rooms_under(config.server_name)
+        return ({config.calls_hostname: "group calls", rooms: "Jitsi, for group calls"} | known).get(name, OTHER)
     if config.federation.found_by == "none":
         return "where other servers connect to"
     if config.federation.found_by == "srv":

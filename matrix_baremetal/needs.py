@@ -90,7 +90,20 @@ class Files:
     allow: tuple[str, ...] = ()
 
 
-Location = Proxy | Below | Document | Page | Files
+@dataclass(frozen=True)
+class Rooms:
+    """Answer with the pages of Jitsi Meet below a directory; each word behind the name is a room.
+
+    `script` is their settings, `xmpp` the port of this machine where browsers' XMPP goes (BOSH, and a WebSocket).
+    Addresses may have somebody's token in their query, so nothing of them is written to a log.
+    """
+
+    pages: str
+    script: str
+    xmpp: int
+
+
+Location = Proxy | Below | Document | Page | Files | Rooms
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """At which address others find this machine, and whether what was started with one still goes by it.
 
-The TURN server and LiveKit are told it at each start, and a home line gets another at night. So a start leaves a
-note, and a timer compares: who was told another address is started again, and nobody else.
+The TURN server, LiveKit and Jitsi's videobridge are told it at each start, and a home line gets another at night. So
+a start leaves a note, and a timer compares: who was told another address is started again, and nobody else.
 """
 
 from __future__ import annotations
@@ -15,7 +15,11 @@ from matrix_baremetal.net import public
 
 RUN = "/run/matrix-baremetal"
 # Where a start leaves its note: the name or address that was gone by, and what came of it.
-NOTES = {"matrix-turn.service": f"{RUN}/turn/outside", "matrix-livekit.service": f"{RUN}/calls/outside"}
+NOTES = {
+    "matrix-turn.service": f"{RUN}/turn/outside",
+    "matrix-livekit.service": f"{RUN}/calls/outside",
+    "matrix-jitsi-bridge.service": f"{RUN}/jitsi-bridge/outside",
+}
 
 
 def mine(host: Host) -> list[str]:

@@ -1,4 +1,4 @@
-"""What a change could break of a homeserver that stands already; a part of preflight."""
+"""What a change could break of a homeserver that stands already, or can't have; a part of preflight."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import re
 import time
 from collections.abc import Iterator
 
+from matrix_baremetal import beforehand
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources import cluster_move
@@ -16,6 +17,7 @@ from matrix_baremetal.site import Site
 def obstacles(site: Site, host: Host) -> Iterator[Obstacle]:
     """All of it."""
     yield from moving(host)
+    yield from beforehand.obstacles(site, host)
     yield from renamed(site, host)
 
 
@@ -50,6 +52,7 @@ def remarks(site: Site, host: Host) -> Iterator[str]:
     """What a change takes from others, and could leave them for a while."""
     if (end := site.closes) and end.timestamp() <= time.time():
         yield f"registration.until is {site.here(end)}, which is past, so registration is closed"
+    yield from beforehand.remarks(site)
     before = left(site, host)
     if before and before not in (*site.config.former_hostnames, site.config.server_name):
         yield (

@@ -27,6 +27,7 @@ PURGED = (
     "/etc/matrix-synapse",
     "/etc/matrix-calls",
     "/etc/matrix-ddns",
+    "/etc/matrix-jitsi",
     "/etc/matrix-metrics",
     "/etc/matrix-turn",
     "/etc/matrix-xmpp",

@@ -87,6 +87,16 @@ class Pin:
 
 
 @dataclass(frozen=True)
+class AptRepository:
+    """A repository of packages: its address and suite, where its key is, and which key that is."""
+
+    url: str
+    suite: str
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
 class Build:
     """A program for one kind of processor: where it is, and its hash."""
 
@@ -125,6 +135,7 @@ class Versions:
     ketesa: Pin
     synapse_admin: Pin
     livekit: Packed
+    jitsi: AptRepository
     mautrix_whatsapp: Program
     mautrix_telegram: Program
     mautrix_signal: Program

@@ -26,12 +26,14 @@ from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 CALLS = f"calls: {{element_call: true, lk_jwt_service: {{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}}}\n"
 LED = "bridges: {irc: {enabled: true, owner: alice}, whatsapp: {enabled: true}}"
 DDNS = "ddns: {provider: dynu, hostnames: [home.example.org], user: alice, password_file: /root/ddns}\n"
-BESIDE = f"{CALLS}{DDNS}turn: {{enabled: true}}\n{LED}\nalerts: {{invite: [alice]}}\n"
+ALL_CALLS = CALLS.replace("{element", "{jitsi: self-hosted, element")
+BESIDE = f"{ALL_CALLS}{DDNS}turn: {{enabled: true}}\n{LED}\nalerts: {{invite: [alice]}}\n"
 SITE = f"{MINIMAL}web_client: {{kind: element}}\n{BESIDE}"
 HOME = "example.org"
 HOST = "matrix.example.org"
 CHAT = "chat.example.org"
 RTC = "matrix-rtc.example.org"
+MEET = "meet.example.org"
 LIVE = f"/etc/letsencrypt/live/matrix-baremetal-{HOME}"
 SERVER = f"https://{HOME}/.well-known/matrix/server"
 KEY = "/var/lib/matrix-synapse/signing.key"
@@ -43,7 +45,7 @@ def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None)
     """A machine after an install."""
     machine = machine or Machine(folder)
     machine.addressed(*OWN)
-    machine.resolved |= {HOST: OWN, RTC: OWN}
+    machine.resolved |= {HOST: OWN, RTC: OWN, MEET: OWN}
     machine.put("/proc/meminfo", "MemTotal: 4000000 kB\nMemAvailable: 3000000 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n")
     machine.put("/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal", "#!/bin/sh\n", 0o755)
     machine.at("/etc/letsencrypt/accounts/acme-v02.api.letsencrypt.org").mkdir(parents=True)

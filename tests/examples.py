@@ -12,6 +12,7 @@ from matrix_baremetal.resources.accounts import SystemUser
 from matrix_baremetal.resources.alert_room import TOKEN, AlertRoom
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.clusters import Cluster
+from matrix_baremetal.resources.distrusted import PLACE, Distrusted
 from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.resources.elsewhere import NOTES
 from matrix_baremetal.resources.files import Directory, File, Link, Scratch, Secret
@@ -29,8 +30,9 @@ from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
 from matrix_baremetal.resources.served import SelfSigned, Served
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.resources.vendor import AptKey, VendorPackages
 from tests.fake_postgres import Base
-from tests.fake_releases import archive, sha256
+from tests.fake_releases import APT_KEY, FINGERPRINT, archive, sha256
 from tests.fakes import Machine
 
 SECRET = "hunter2-hunter2"
@@ -105,6 +107,11 @@ def user(machine: Machine) -> None:
     machine.users.append("matrix-synapse")
 
 
+def believed(machine: Machine) -> None:
+    """A package has the machine believe its certificate."""
+    machine.put(f"{PLACE}/auth.example.org.crt", "certificate")
+
+
 def point(link: Path, target: str) -> None:
     """Point a link elsewhere."""
     link.unlink()
@@ -141,6 +148,21 @@ EXAMPLES = (
     Example(masks.Mask("coturn.service"), drift=lambda m: m.at(f"{masks.PLACE}/coturn.service").unlink()),
     Example(Monitor("matrix-metrics"), drift=lambda m: m.postgres.monitors.clear()),
     Example(Packages("tests", ("certbot", "nginx")), stays=True),
+    Example(
+        VendorPackages("jitsi", ("prosody", "jicofo"), answers=(("jicofo", "jicofo/a", "string", "b"),)),
+        drift=lambda m: m.apt_get(("purge", "jicofo")),
+    ),
+    Example(
+        AptKey("/etc/apt/keyrings/a.asc", FINGERPRINT, url="https://releases.test/key"),
+        before=lambda m: m.downloads.update({"https://releases.test/key": APT_KEY}),
+        drift=lambda m: m.put("/etc/apt/keyrings/a.asc", "another"),
+    ),
+    Example(
+        Distrusted("auth.example.org"),
+        before=believed,
+        drift=believed,
+        stays=True,
+    ),
     Example(SystemUser("matrix-synapse"), stays=True),
     Example(Role("matrix-synapse"), stays=True),
     Example(

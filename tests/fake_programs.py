@@ -1,4 +1,4 @@
-"""A small model of the programs that we start: systemd, nginx, apt, Python, pip and uv (openssl and
+"""A small model of the programs that we start: systemd, nginx, Python, pip and uv (apt: fake_apt; openssl and
 certbot: fake_certificates).
 
 Each takes the words and does to the folder what the program would, no more than we rely on.
@@ -18,7 +18,7 @@ from pathlib import Path
 from matrix_baremetal.errors import Error
 from matrix_baremetal.net import Answer
 from matrix_baremetal.shell import Result
-from tests.fake_certificates import FakeCertificates
+from tests.fake_apt import FakeApt
 from tests.fake_postgres import FakePostgres
 from tests.fake_releases import offered
 from tests.fake_shell import real
@@ -30,18 +30,18 @@ SYSUSERS = Path(__file__).resolve().parents[1] / "debian/matrix-baremetal.sysuse
 
 
 @dataclass
-class Programs(FakeCertificates):
+class Programs(FakeApt):
     """The state behind the programs, and the programs.
 
     `says` is for tests: what a program says on stderr before it fails (by its name), `failures` how often it fails
     before it goes well (always, where it isn't there). `unresolved` are the names without an address, `resolved` the
-    addresses of those that have others, `spare` the bytes that are free, in `spares` those of other file systems,
-    `files` how many more files there may be, `offered` the DNS plugins of certbot that apt knows, `pages` what web
-    servers of others answer to a URL, `downloads` the files they have. `refuses` is what the homeserver says to each
-    change of an account, `closed` whether it runs without registration. `failed` are other people's units that have,
-    `unwritable` the places that our service can't write, `synchronised` what timedatectl says. `mail_fault` is why a
-    mail server refuses us, and `logins` are those that it saw. `ourselves` is what our own command does, `more` what
-    programs of single tests do.
+    addresses of those that have others, `candidates` the versions that apt would install of packages, `spare` the
+    bytes that are free, in `spares` those of other file systems, `files` how many more files there may be, `offered`
+    the DNS plugins of certbot that apt knows, `pages` what web servers of others answer to a URL, `downloads` the
+    files they have. `refuses` is what the homeserver says to each change of an account, `closed` whether it runs
+    without registration. `failed` are other people's units that have, `unwritable` the places that our service
+    can't write, `synchronised` what timedatectl says. `mail_fault` is why a mail server refuses us, and `logins` are
+    those that it saw. `ourselves` is what our own command does, `more` what programs of single tests do.
     """
 
     root: Path
@@ -63,6 +63,7 @@ class Programs(FakeCertificates):
     pages: dict[str, Answer] = field(default_factory=dict)
     downloads: dict[str, bytes] = field(default_factory=offered)
     offered: tuple[str, ...] = ("cloudflare", "rfc2136", "route53")
+    candidates: dict[str, str] = field(default_factory=dict)
     says: dict[str, str] = field(default_factory=dict)
     failures: dict[str, int] = field(default_factory=dict)
     failed: list[str] = field(default_factory=list)
@@ -93,12 +94,13 @@ class Programs(FakeCertificates):
             "journalctl": self._journalctl,
             "systemd-detect-virt": lambda words: Result(1, "", ""),
             "timedatectl": lambda words: Result(0, f"{self.synchronised}\n", ""),
-            **dict.fromkeys(("sync", "usermod", "chown", "chmod"), lambda words: GOOD),
+            **dict.fromkeys(("sync", "usermod", "chown", "chmod", "debconf-set-selections"), lambda words: GOOD),
+            "update-ca-certificates": lambda words: GOOD,
             "nginx": self._nginx,
             "openssl": self.openssl,
             "certbot": self.certbot,
-            "apt-get": self._apt_get,
-            "apt-cache": self._apt_cache,
+            "apt-get": self.apt_get,
+            "apt-cache": self.apt_cache,
             "python": self._python,
             "uv-program": self._uv,
             "matrix-baremetal": self.ourselves,
@@ -237,48 +239,6 @@ class Programs(FakeCertificates):
                 return Result(1, "", f'nginx: [emerg] unexpected "}}" or no {missing} in {place.name}')
         pages = [f"# configuration file /{p.relative_to(self.root)}:\n{p.read_text()}\n" for p in places]
         return Result(0, "".join(pages) if "-T" in words else "", "")
-
-    def install(self, package: str) -> None:
-        """Install a Debian package, with what of it matters to us."""
-        place = self.at("/var/lib/dpkg/status")
-        version = {"nginx": {12: "1.22.1-9+deb12u11", 13: "1.26.3-3"}[self.release]}.get(package, "1.0-1")
-        old = place.read_text() if place.exists() else ""
-        place.write_text(f"{old}Package: {package}\nStatus: install ok installed\nVersion: {version}\n\n")
-        if package == "nginx":
-            for directory in ("conf.d", "sites-enabled"):
-                self.at(f"/etc/nginx/{directory}").mkdir(parents=True, exist_ok=True)
-            self.at("/usr/sbin/nginx").touch()
-            self._unit_of("nginx.service")
-        elif package == "postgresql":
-            major = {12: "15", 13: "17"}[self.release]
-            self.at(f"/etc/postgresql/{major}/main/conf.d").mkdir(parents=True)
-            self.at(f"/usr/lib/postgresql/{major}/bin").mkdir(parents=True)
-            self.at(f"/etc/postgresql/{major}/main/postgresql.conf").write_text("port = 5432\n")
-            self._unit_of(f"postgresql@{major}-main.service")
-        elif package == "certbot":
-            self._unit_of("certbot.timer")
-        elif package == "coturn":
-            self._unit_of("coturn.service")
-            self.units["coturn.service"].active = not self.at("/etc/systemd/system/coturn.service").is_symlink()
-
-    def _unit_of(self, name: str) -> None:
-        self.units[name] = Unit(enabled=True)
-        self.units[name].start()
-        # A while ago: the kernel's stamps of files are coarser than its clock, and lag behind it.
-        self.units[name].began -= 1
-
-    def _apt_get(self, words: tuple[str, ...]) -> Result:
-        if "--simulate" in words:
-            names = (name for name in words[1:] if not name.startswith("-") and "::" not in name)
-            return Result(0, "".join(f"Inst {name} (1.0-1 Debian:12)\n" for name in names), "")
-        if words[0] == "install":
-            for name in words[1:]:
-                if not name.startswith("-") and "::" not in name:
-                    self.install(name)
-        return GOOD
-
-    def _apt_cache(self, words: tuple[str, ...]) -> Result:
-        return Result(0, "".join(f"python3-certbot-dns-{n} - {n} plugin for Certbot\n" for n in self.offered), "")
 
     def _python(self, words: tuple[str, ...]) -> Result:
         # compileall, Synapse's own word, venv, pip download (of uv), pip install (into this virtualenv).

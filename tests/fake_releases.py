@@ -99,12 +99,17 @@ LIVEKIT = archive({"LICENSE": b"free", "livekit-server": b"program"})
 TOKENS, TOKENS_URL = b"another program", "https://mirror.example.net/lk-jwt-service_linux_amd64"
 
 
+# The key of a repository, as far as its fingerprint goes: a packet of version 4 (RFC 9580), of no use to sign with.
+APT_KEY = b"\x98\x0a\x04" + b"of upstre"
+FINGERPRINT = "63DF3D6AD9DBCF7A01892A3B12A7717E9C505CFC"
+
+
 def versions() -> Versions:
     """What this release ships, with archives that a test has in place of upstream's."""
     pins = {n: replace(p, sha256=sha256(STAND_INS[n]), signature=None) for n, p in read().releases.items()}
     programs = {n: stood_in(p, n.encode()) for n, p in read().programs.items()}
     livekit = stood_in(read().livekit, LIVEKIT)
-    return replace(read(), **pins, **programs, livekit=livekit)  # type: ignore[arg-type]
+    return replace(read(), **pins, **programs, livekit=livekit, jitsi=replace(read().jitsi, fingerprint=FINGERPRINT))  # type: ignore[arg-type]
 
 
 def stood_in(packed: Packed, data: bytes) -> Packed:
@@ -118,4 +123,4 @@ def offered() -> dict[str, bytes]:
     """Those archives by the addresses that they are published at."""
     found = {pin.url: STAND_INS[name] for name, pin in read().releases.items()}
     builds = {b.url: n.encode() for n, p in read().programs.items() for b in (p.x86_64, p.aarch64)}
-    return found | builds | {read().livekit.x86_64.url: LIVEKIT, TOKENS_URL: TOKENS}
+    return found | builds | {read().livekit.x86_64.url: LIVEKIT, TOKENS_URL: TOKENS, read().jitsi.key: APT_KEY}

@@ -29,6 +29,7 @@ OWN = ("203.0.113.7", "2001:db8::7")
 HEADERS = {"server": "nginx", "strict-transport-security": "max-age=63072000", "x-content-type-options": "nosniff"}
 SYNAPSE, LOOPBACK = "/_matrix/", "127.0.0.1"
 CALLS = {"/livekit/sfu/": "matrix-livekit.service", "/livekit/jwt/healthz": "matrix-lk-jwt.service"}
+CALLS["/http-bind"] = XMPP = "matrix-jitsi-xmpp.service"
 
 
 @dataclass
@@ -71,7 +72,10 @@ class Internet:
             places[port] = ("matrix-turn.service", OWN[0])
         places[7881] = ("matrix-livekit.service", "::")
         places[7880], places[8082] = (("matrix-livekit.service", LOOPBACK), ("matrix-lk-jwt.service", LOOPBACK))
-        for port, name in ((3478, "matrix-turn.service"), (7882, "matrix-livekit.service")):
+        places[8084] = places[8085] = (XMPP, LOOPBACK)
+        places[8086] = ("matrix-synapse.service", LOOPBACK)
+        heard = {3478: "matrix-turn.service", 7882: "matrix-livekit.service", 10000: "matrix-jitsi-bridge.service"}
+        for port, name in heard.items():
             unit = machine.unit(name)
             if unit.active and ("udp", port) not in self.listening:
                 found.append(Listener(port, unit.process, name[7:12], name, OWN[0], "udp"))
@@ -125,6 +129,8 @@ def within(machine: Programs, asked: Request, path: str, seen: Response) -> Resp
         return said(seen, 200, "OK") if machine.unit(below).active else said(seen, 502, "")
     if (served := program(machine, urlsplit(asked.url).hostname or "", path)) is not None:
         kind, body = served
+        if path.startswith("/.well-known/"):
+            return said(seen, 200, body.decode())
         return replace(seen, status=200, headers=seen.headers | {"content-type": kind}, body=body)
     if not path.startswith(SYNAPSE) or "_synapse" in unquote(path):
         return seen

@@ -34,6 +34,7 @@ GIB = 1024**3
 DEPENDS = ("nginx", "postgresql", "certbot")
 DIRECTORIES = (
     "/etc",
+    *(f"/etc/apt/{name}" for name in ("keyrings", "preferences.d", "sources.list.d")),
     "/etc/postgresql",
     "/opt",
     "/run/systemd/system",

@@ -19,6 +19,8 @@ class Address(Check):
     remote = True
     depth = 2
     unit: ClassVar[str] = ""
+    # Where the config has it.
+    option: ClassVar[str] = "calls.external_ip"
 
     hostname: str
     port: int
@@ -36,7 +38,7 @@ class Address(Check):
             return self.fine(f"callers are told {', '.join(said)}", beyond)
         message = f"callers are told {', '.join(said)}, and {self.hostname} leads to {', '.join(led)}"
         # A timer starts it again where the name leads elsewhere, so it is what the name leads to that is wrong.
-        mend = f"systemctl restart {short(self.unit)}; or set {self.id.partition('.')[0]}.external_ip"
+        mend = f"systemctl restart {short(self.unit)}; or set {self.option}"
         return self.warned(message, beyond, next=mend)
 
 
@@ -47,6 +49,16 @@ class OfTurn(Address):
     form = "turn.address"
     asks = "the address at which calls are relayed is one that the homeserver's name leads to"
     unit = "matrix-turn.service"
+    option = "turn.external_ip"
+
+
+@dataclass(frozen=True)
+class OfJitsi(Address):
+    """Of calls by Jitsi."""
+
+    form = "jitsi.address"
+    asks = "the address that Jitsi's videobridge tells callers is one that its name leads to"
+    unit = "matrix-jitsi-bridge.service"
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from matrix_baremetal.components.ddns import Ddns
 from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.doctor import Doctor
 from matrix_baremetal.components.former_hostnames import FormerHostnames
+from matrix_baremetal.components.jitsi import Jitsi
 from matrix_baremetal.components.mail import Mail
 from matrix_baremetal.components.metrics import Metrics
 from matrix_baremetal.components.nginx import Nginx
@@ -55,6 +56,7 @@ ALL: tuple[type[Component], ...] = (
     Backup,
     Turn,
     Calls,
+    Jitsi,
     *BRIDGES,
     Doctor,
 )

@@ -37,11 +37,9 @@ def rtc(config: Config) -> dict[str, Any]:
         # Element Call's docs/self_hosting.md and lk-jwt-service's README.
         focus = {"type": "livekit", "livekit_service_url": f"https://{name}{JWT}"}
         found["org.matrix.msc4143.rtc_foci"] = [focus]
-    if config.calls.jitsi != "none":
+    if jitsi := config.calls.jitsi_for(config.server_name):
         # Element's docs; older ones know the second word alone.
-        found |= {
-            key: {"preferredDomain": config.calls.jitsi} for key in ("io.element.jitsi", "im.vector.riot.jitsi")
-        }
+        found |= {key: {"preferredDomain": jitsi} for key in ("io.element.jitsi", "im.vector.riot.jitsi")}
     return found
 
 

@@ -9,7 +9,7 @@ from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.reach import Reached
 from matrix_baremetal.components.component import STATE, TLS, Component
 from matrix_baremetal.config import Config
-from matrix_baremetal.needs import Below, Need, Needs, Port, Proxy
+from matrix_baremetal.needs import Below, Location, Need, Needs, Port, Proxy, Rooms
 from matrix_baremetal.resources.certificates import LIVE, lineage
 from matrix_baremetal.resources.files import Directory, TestedFile
 from matrix_baremetal.resources.key_pair import KeyPair
@@ -81,11 +81,16 @@ class Nginx(Component):
             names=needs.domains(),
             tls=TLS,
             acme=ACME,
-            sockets=any(isinstance(p, Below) and p.socket for v in needs.vhosts() for p in v.locations),
+            sockets=any(sockets(place) for vhost in needs.vhosts() for place in vhost.locations),
             ipv6=facts.ipv6,
             # The parameter of `listen` is deprecated from 1.25.1 on (nginx.org, ngx_http_v2_module).
             http2_directive=(facts.nginx or (1, 26)) >= (1, 25, 1),
         )
+
+
+def sockets(place: Location) -> bool:
+    """Whether a connection may become a WebSocket."""
+    return (isinstance(place, Below) and place.socket) or isinstance(place, Rooms)
 
 
 def service(domains: Iterable[str]) -> Service:

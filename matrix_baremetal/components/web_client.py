@@ -82,10 +82,10 @@ class WebClient(Component):
         """Element's docs/config.md. No guests, no other server, nobody's integrations, identity or statistics."""
         config = self.config
         homeserver = {"base_url": f"https://{config.hostname}", "server_name": config.server_name}
-        jitsi = config.calls.jitsi
+        jitsi = config.calls.jitsi_for(config.server_name)
         return {
             "default_server_config": {"m.homeserver": homeserver},
-            **({"jitsi": {"preferred_domain": jitsi}} if jitsi != "none" else {}),
+            **({"jitsi": {"preferred_domain": jitsi}} if jitsi else {}),
             "disable_custom_urls": True,
             "disable_guests": True,
             "brand": "Element",

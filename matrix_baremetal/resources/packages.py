@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar, Self
 
@@ -70,6 +70,14 @@ def note(host: Host, names: Sequence[str]) -> None:
     all_of_them = dict.fromkeys((*added(host), *names))
     host.mkdir(ADDED.rpartition("/")[0], 0o755)
     host.write(ADDED, "".join(f"{name}\n" for name in all_of_them), 0o600)
+
+
+def forget(host: Host, names: Collection[str]) -> None:
+    """Say of these that they are gone again."""
+    if left := [name for name in added(host) if name not in names]:
+        host.write(ADDED, "".join(f"{name}\n" for name in left), 0o600)
+    else:
+        host.remove(ADDED)
 
 
 def added(host: Host) -> tuple[str, ...]:

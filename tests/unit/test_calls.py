@@ -110,7 +110,7 @@ class TestConfig:
         [
             ("element_call: true", "nobody whom this release could ask publishes the hash of lk-jwt-service"),
             ("hostname: rtc.example.org", "means nothing without element_call: true"),
-            ("jitsi: self-hosted", "no Jitsi is installed in this release"),
+            ("jitsi_hostname: meet.example.org", "means nothing without jitsi: self-hosted"),
             ("jitsi: https://meet.example.net", "a host name is no web address"),
             ("jitsi: 'meet.example.net;x'", "can't be a host name"),
             ("external_ip: home", "external_ip"),

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from matrix_baremetal import uninstall
-from matrix_baremetal.components import ddns, metrics, turn
+from matrix_baremetal.components import ddns, jitsi, metrics, turn
 from matrix_baremetal.components.bridges import xmpp
 from matrix_baremetal.resources.services import STAMPS
 from tests.fake_programs import SYSUSERS
@@ -67,11 +67,12 @@ def test_what_units_keep_for_themselves_is_purged() -> None:
 
 def test_a_purge_unmasks_what_was_masked() -> None:
     source = "".join(path.read_text() for path in (TREE / "matrix_baremetal/components").rglob("*.py"))
-    assert source.count(" Mask(") == 4, "another part masks a unit: name it here and in postrm"
+    assert source.count(" Mask(") == 5, "another part masks a unit: name it here and in postrm"
     masked = {
         turn.DEBIANS,
         xmpp.DEBIANS,
         ddns.DEBIANS,
+        *jitsi.DEBIANS,
         *(f"{name}.service" for name in metrics.PACKAGES.values()),
     }
     assert {f"{name}.service" for name in words(POSTRM, "unmask() {\n    for each in", "; do")} == masked

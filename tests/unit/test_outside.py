@@ -13,7 +13,7 @@ from matrix_baremetal.outside import NOTES, follow, seen, told
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 from tests.unit.test_calls import ON as CALLS
 
-TURN, LIVEKIT = NOTES
+TURN, LIVEKIT, _ = NOTES
 BOTH = f"{CALLS}turn: {{enabled: true}}\n"
 
 
