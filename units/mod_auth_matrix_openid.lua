@@ -16,7 +16,7 @@ local userinfo = module:get_option_string("matrix_userinfo");
 local server_name = module:get_option_string("matrix_server_name");
 
 -- Bytes: a name and a picture's address go with the token.
-local LONGEST = 16384;
+local LONGEST = 8192;
 
 local function remember(event)
 	local query = event.request.url and event.request.url.query;

@@ -52,6 +52,6 @@ local proxy = module:get_option_string("matrix_proxy");
 
 module:hook("roster-load", function (event)
 	if event.username == "focus" and proxy then
-		event.roster[proxy] = { subscription = "both", groups = {}, persist = false };
+		event.roster[proxy] = { subscription = "from", groups = {}, persist = false };
 	end
 end);

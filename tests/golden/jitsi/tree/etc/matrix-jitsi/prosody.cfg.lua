@@ -3,6 +3,7 @@
 
 plugin_paths = { "/usr/share/matrix-baremetal/prosody", "/usr/share/jitsi-meet/prosody-plugins" }
 data_path = "/run/matrix-jitsi-xmpp"
+certificates = "/run/matrix-jitsi-xmpp"
 storage = "memory"
 log = { { levels = { min = "info" }, to = "console" } }
 daemonize = false
