@@ -133,7 +133,6 @@ def test_a_drill_loads_the_newest_backup_and_leaves_nothing(site: Site) -> None:
     assert site.status()["backup"]["drill"]["rooms"] == shown["drill"]["rooms"]
 
 
-@pytest.mark.long
 def test_a_backup_of_one_machine_is_the_same_server_on_another(moving: Moving) -> None:
     said = moving.backup()
     site = moving.arrive()

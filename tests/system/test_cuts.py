@@ -142,7 +142,7 @@ def test_one_cut_in_an_install(fresh: Site) -> None:
     cut_in_install(fresh, Cuts("install"), 12)
 
 
-@pytest.mark.long
+@pytest.mark.sampled(12)
 def test_one_cut_in_a_backup_and_one_in_a_restore(site: Site) -> None:
     """A sample of what follows."""
     talk = inhabited(site)

@@ -27,15 +27,10 @@ DUMPS = ("pg_dump -Fc synapse", "pg_dump synapse", "pg_dumpall | gzip -c")
 
 
 @pytest.fixture
-def lite(lab: Lab, snapshots: Snapshots) -> Iterator[Docker]:
-    """One with SQLite, on Debian 13."""
-    yield from one(lab, snapshots, 13)
-
-
-@pytest.fixture
-def heavy(lab: Lab, snapshots: Snapshots) -> Iterator[Docker]:
-    """One with Postgres, on Debian 12."""
-    yield from one(lab, snapshots, 12)
+def container(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Docker]:
+    """What the usual recipe has made, in a container or two."""
+    yield Docker(Site(lab, snapshots.boot("package", debian)))
+    lab.down(f"st-{debian}")
 
 
 @pytest.fixture
@@ -45,29 +40,24 @@ def theirs(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Debians]:
     lab.down(f"st-{debian}")
 
 
-def one(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Docker]:
-    yield Docker(Site(lab, snapshots.boot("package", debian)))
-    lab.down(f"st-{debian}")
-
-
-@pytest.mark.long
-def test_a_container_with_sqlite_is_taken_over_and_moves_to_postgres(lite: Docker) -> None:
-    site = lite.site
-    lite.make(SQLITE)
+@pytest.mark.sampled(13)
+def test_a_container_with_sqlite_is_taken_over_and_moves_to_postgres(container: Docker) -> None:
+    site = container.site
+    container.make(SQLITE)
     # As long as it runs nothing is taken over.
     running = site.mb(*TAKE, "--check", "--json", status=3)
     assert "open" in json.loads(running.stdout)["obstacles"][0]["message"]
-    lite.stop()
-    before = lite.tree()
+    container.stop()
+    before = container.tree()
     page = json.loads(site.mb(*TAKE, "--check", "--json").stdout)
     assert (page["accounts"], page["obstacles"]) == (2, [])
     site.mb(*TAKE, status=2)
     done = site.mb(*TAKE, "--yes")
     assert "must never run again" in done.stderr
-    assert lite.tree() == before
-    lite.still_there()
+    assert container.tree() == before
+    container.still_there()
     invariants.nothing_to_do(site)
-    to_postgres(lite)
+    to_postgres(container)
 
 
 def to_postgres(old: Docker) -> None:
@@ -86,19 +76,19 @@ def to_postgres(old: Docker) -> None:
     invariants.nothing_to_do(site)
 
 
-@pytest.mark.long
-def test_a_container_with_postgres_is_taken_over_by_a_dump_or_its_files(heavy: Docker) -> None:
-    site = heavy.site
-    cluster = heavy.postgres()
-    heavy.make(POSTGRES)
-    heavy.stop()
+@pytest.mark.sampled(12)
+def test_a_container_with_postgres_is_taken_over_by_a_dump_or_its_files(container: Docker) -> None:
+    site = container.site
+    cluster = container.postgres()
+    container.make(POSTGRES)
+    container.stop()
     for number, words in enumerate(DUMPS):
-        heavy.dumped(words, f"{DUMP}{number}")
+        container.dumped(words, f"{DUMP}{number}")
     # Its program is gone, as it was in a container of its own, but for the files.
     site.guest.run(f"systemctl stop postgresql@{cluster.replace(' ', '-')}")
     site.guest.run(f"cp -a /var/lib/postgresql/{cluster.replace(' ', '/')} {FILES} && pg_dropcluster {cluster}")
     site.guest.run(f"chown -R 999:999 {FILES}")
-    before = heavy.tree(), heavy.tree(FILES)
+    before = container.tree(), container.tree(FILES)
     site.mb(*TAKE, "--yes", status=1)
     ways = [("--dump", f"{DUMP}{number}") for number in range(len(DUMPS))] + [("--postgres-data", FILES)]
     pages = [site.mb(*TAKE, *way, "--check", "--json").stdout for way in ways]
@@ -108,8 +98,8 @@ def test_a_container_with_postgres_is_taken_over_by_a_dump_or_its_files(heavy: D
     take = (*TAKE, "--postgres-data", FILES, "--yes")
     strike(site, Moment(f"copy {FILES}", 0.3), command=("matrix-baremetal", *take))
     site.mb(*take)
-    assert (heavy.tree(), heavy.tree(FILES)) == before
-    heavy.still_there()
+    assert (container.tree(), container.tree(FILES)) == before
+    container.still_there()
     invariants.nothing_to_do(site)
 
 
