@@ -28,6 +28,20 @@ def fingerprints(data: bytes) -> tuple[str, ...]:
     return tuple(hashlib.sha1(b"\x99" + len(b).to_bytes(2) + b).hexdigest().upper() for b in heads)
 
 
+def armored(data: bytes) -> bytes:
+    """The same keys as text: apt goes by a file's ending, and takes .asc for that."""
+    if b"-----BEGIN" in data:
+        return data
+    head, end = (f"-----{word} PGP PUBLIC KEY BLOCK-----\n".encode() for word in ("BEGIN", "END"))
+    # gpg takes none without its checksum (RFC 9580 §6.1), which nothing depends on any more.
+    total = 0xB704CE
+    for byte in data:
+        total ^= byte << 16
+        for _ in range(8):
+            total = (total << 1) ^ (0x1864CFB if total & 0x800000 else 0)
+    return head + b"\n" + base64.encodebytes(data) + b"=" + base64.b64encode(total.to_bytes(3, "big")) + b"\n" + end
+
+
 def blocks(data: bytes) -> Iterator[bytes]:
     """The packets of each armored block (RFC 9580 §6.2), or the data as it is where it is none."""
     armored = rb"-----BEGIN PGP PUBLIC KEY BLOCK-----\r?\n(?:.+\r?\n)*?\r?\n(.*?)(?:^=\S{4}\s*)?^-----END PGP"

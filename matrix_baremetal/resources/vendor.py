@@ -12,7 +12,7 @@ from typing import ClassVar, Self
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
-from matrix_baremetal.resources.openpgp import fingerprints
+from matrix_baremetal.resources.openpgp import armored, fingerprints
 from matrix_baremetal.resources.packages import ADDED, PATIENCE, added, forget, install, installed
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.signature import get
@@ -58,7 +58,7 @@ class AptKey(Resource):
                 f"{self.url} has {what}, not {self.fingerprint}, so nothing is taken from that repository",
                 hint="look what became of the key; another one can be named in the config, with its fingerprint",
             )
-        host.write(self.path, data, 0o644)
+        host.write(self.path, armored(data), 0o644)
 
     def undo(self, host: Host) -> None:
         host.remove(self.path)

@@ -83,37 +83,43 @@ def done(session: Session, step: str, room: str) -> str:
     return "in" if "110" in said else str(re.findall(r"<error[^>]*><([\w-]+)", said)[0])
 
 
-def upgraded(host: str) -> str:
-    """What a WebSocket's other side says first."""
+def spoken_to(asked: dict[str, Any]) -> list[str]:
+    """Go in over a WebSocket, as browsers do first; what its other side said of each step."""
+    host, path = asked["host"], "/xmpp-websocket"
+    if asked.get("token"):
+        path += f"?{urlencode({'room': 'r', 'token': asked['token']})}"
+    rows = ("Upgrade: websocket", "Connection: Upgrade", "Sec-WebSocket-Version: 13", "Sec-WebSocket-Protocol: xmpp")
+    key = base64.b64encode(os.urandom(16)).decode()
+    head = "\r\n".join((f"GET {path} HTTP/1.1\r\nHost: {host}", *rows, f"Sec-WebSocket-Key: {key}"))
     with (
         socket.create_connection((host, 443), 20) as plain,
         ssl.create_default_context().wrap_socket(plain, server_hostname=host) as spoken,
     ):
-        rows = (
-            "Upgrade: websocket",
-            "Connection: Upgrade",
-            "Sec-WebSocket-Version: 13",
-            "Sec-WebSocket-Protocol: xmpp",
-        )
-        key = base64.b64encode(os.urandom(16)).decode()
-        head = "\r\n".join((f"GET /xmpp-websocket HTTP/1.1\r\nHost: {host}", *rows, f"Sec-WebSocket-Key: {key}"))
+
+        def until(*words: bytes) -> str:
+            said = b""
+            while not any(word in said for word in words):
+                said += spoken.recv(4096)
+            return next(word.decode() for word in words if word in said)
+
+        def say(text: str) -> None:
+            # One masked frame of text (RFC 6455), the mask being nothing.
+            frame = bytes((0x81, 0x80 | 126)) + len(text).to_bytes(2, "big") + bytes(4)
+            spoken.sendall(frame + text.encode())
+
         spoken.sendall(f"{head}\r\n\r\n".encode())
-        said = b""
-        while b"\r\n\r\n" not in said:
-            said += spoken.recv(4096)
-        text = f"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{host}' version='1.0'/>".encode()
-        # One masked frame of text (RFC 6455), the mask being nothing.
-        spoken.sendall(bytes((0x81, 0x80 | 126)) + len(text).to_bytes(2, "big") + bytes(4) + text)
-        while b"<open" not in said:
-            said += spoken.recv(4096)
-        return said.decode("utf-8", "replace").splitlines()[0]
+        found = [until(b" 101 ", b" 502 ")]
+        say(f"<open xmlns='urn:ietf:params:xml:ns:xmpp-framing' to='{asked['domain']}' version='1.0'/>")
+        until(b"features>")
+        say(f"<auth {SASL} mechanism='ANONYMOUS'/>")
+        return [*found, until(b"<success", b"<failure")]
 
 
 def main() -> None:
     """Do what stdin says."""
     asked: dict[str, Any] = json.load(sys.stdin)
     if asked.get("socket"):
-        print(json.dumps([upgraded(asked["host"])]))
+        print(json.dumps(spoken_to(asked)))
         return
     session = Session(asked["host"], asked["domain"], asked.get("token"))
     found = [entered(session)]

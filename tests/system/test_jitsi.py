@@ -145,7 +145,9 @@ def test_who_opens_a_room_and_who_is_a_guest(meeting: Site, alice: Person) -> No
     }
     said = {name: came(meeting, token=token) for name, token in refused.items()}
     assert said == {name: ["not-authorized"] for name in refused}
-    assert "101" in met(meeting, host=host(meeting), socket=True)[0]
+    way = {"host": host(meeting), "domain": host(meeting), "socket": True}
+    assert met(meeting, **way, token=jwt(good)) == [" 101 ", "<success"]
+    assert met(meeting, **way, token=jwt(late)) == met(meeting, **way) == [" 101 ", "<failure"]
     # Nobody gets in as one of Jitsi's own programs without a password.
     assert met(meeting, host=host(meeting), domain=f"auth.{host(meeting)}") == ["not offered"]
     tokens_are_in_no_log(meeting, good, jwt(good))
@@ -262,3 +264,22 @@ def test_switched_off_it_is_gone(meeting: Site) -> None:
     assert "jitsi" not in meeting.get("/.well-known/matrix/client", meeting.server_name).text
     assert {meeting.show(unit, "ActiveState")["ActiveState"] for unit in UNITS} == {"inactive"}
     invariants.hold(meeting)
+
+
+@pytest.mark.long
+def test_a_purge_leaves_nothing_of_it(meeting: Site, signer: Signer) -> None:
+    with meeting.lab.mirror.alone():
+        offer(meeting.lab, signer)
+        meeting.change(calls=calls(signer.fingerprint))
+        meeting.mb("apply")
+    meeting.mb("uninstall", "--purge", "--yes")
+    guest = meeting.guest
+    assert not re.search(
+        rf"^({'|'.join(THEIRS)}|openjdk-\S+)\s", guest.run("dpkg --get-selections").stdout, re.MULTILINE
+    )
+    found = guest.run(
+        "find /etc /usr /var/lib /run -iname '*jitsi*' -o -iname '*jicofo*' -o -iname '*prosody*'"
+    ).stdout
+    # Our package's own files, and what apt and dpkg keep of everything.
+    ours = r"/usr/(lib/systemd/system|share|libexec|lib/python3)|/var/lib/(dpkg|apt|systemd)/|/etc/systemd"
+    assert [path for path in found.splitlines() if not re.match(ours, path)] == []

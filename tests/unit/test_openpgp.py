@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix_baremetal.resources.openpgp import fingerprints
+from matrix_baremetal.resources.openpgp import armored, fingerprints
 from tests.fake_releases import APT_KEY, FINGERPRINT, Signer
 
 
@@ -23,6 +23,13 @@ def test_as_gpg_sees_them(signer: Signer) -> None:
     assert fingerprints(signer.key) == (signer.fingerprint,)
     assert fingerprints(signer.gpg("--export")) == (signer.fingerprint,)
     assert fingerprints(APT_KEY) == (FINGERPRINT,)
+
+
+def test_a_binary_one_becomes_text_of_the_same_key(signer: Signer) -> None:
+    text = armored(signer.gpg("--export"))
+    assert fingerprints(text) == (signer.fingerprint,)
+    assert signer.fingerprint in signer.gpg("--show-keys", input=text).decode()
+    assert armored(signer.key) == signer.key
 
 
 def test_each_of_several_counts(signer: Signer) -> None:
