@@ -53,6 +53,8 @@ VirtualHost "guest.meet.example.org"
 -- Jitsi's own programs.
 VirtualHost "auth.meet.example.org"
     authentication = "matrix_parts"
+    -- They know SCRAM; should one of them come to know PLAIN alone, it is on this machine that it says so.
+    allow_unencrypted_plain_auth = true
     matrix_proxy = "focus.meet.example.org"
     modules_enabled = { "smacks" }
     smacks_hibernation_time = 15
