@@ -125,7 +125,7 @@ if [ "$1" = configure ]; then
     invoke-rc.d jicofo start || true
 fi
 """
-FORGET = f'{CONFMODULE}if [ "$1" = purge ]; then rm -rf {{0}}; db_purge; fi\n'
+FORGET = f'{CONFMODULE}if [ "$1" = purge ]; then {{1}}; rm -rf {{0}}; db_purge; fi\n'
 JAVA = "openjdk-17-jre-headless | openjdk-21-jre-headless"
 
 
@@ -194,7 +194,11 @@ def packages(version: str = VERSION) -> tuple[Package, ...]:
                 f"{share}/jicofo/parts.py": PARTS,
                 "/etc/init.d/jicofo": INIT,
             },
-            scripts={"templates": host, "postinst": FOCUS, "postrm": FORGET.format("/etc/jitsi/jicofo")},
+            scripts={
+                "templates": host,
+                "postinst": FOCUS,
+                "postrm": FORGET.format("/etc/jitsi/jicofo", "update-rc.d jicofo remove"),
+            },
         ),
         Package(
             "jitsi-videobridge2",
@@ -205,7 +209,13 @@ def packages(version: str = VERSION) -> tuple[Package, ...]:
                 f"{share}/jitsi-videobridge/parts.py": PARTS,
                 "/lib/systemd/system/jitsi-videobridge2.service": UNIT,
             },
-            scripts={"templates": host, "postinst": BRIDGE, "postrm": FORGET.format("/etc/jitsi/videobridge")},
+            scripts={
+                "templates": host,
+                "postinst": BRIDGE,
+                "postrm": FORGET.format(
+                    "/etc/jitsi/videobridge", "deb-systemd-helper purge jitsi-videobridge2.service"
+                ),
+            },
         ),
         Package("jitsi-meet-web-config", fields={"Depends": "nginx"}),
         Package("bash", "999"),

@@ -281,5 +281,7 @@ def test_a_purge_leaves_nothing_of_it(meeting: Site, signer: Signer) -> None:
         "find /etc /usr /var/lib /run -iname '*jitsi*' -o -iname '*jicofo*' -o -iname '*prosody*'"
     ).stdout
     # Our package's own files, and what apt and dpkg keep of everything.
-    ours = r"/usr/(lib/systemd/system|share|libexec|lib/python3)|/var/lib/(dpkg|apt|systemd)/|/etc/systemd"
+    ours = (
+        r"/usr/(lib/systemd/system|share|libexec|lib/python3)|/var/lib/(dpkg|apt|systemd)/|/etc/systemd|/run/systemd"
+    )
     assert [path for path in found.splitlines() if not re.match(ours, path)] == []
