@@ -1,7 +1,8 @@
-"""Group calls: who gets in, and that those who are in hear each other through LiveKit."""
+"""Group calls: who gets in, and that those who are in hear each other through LiveKit, a TURN server beside it."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.fake_releases import archive, sha256
-from tests.lab import Lab
+from tests.lab import Lab, network
 from tests.lab.go import built
 from tests.lab.places import REPOSITORY
 from tests.matrix import Answer, Person
@@ -22,6 +23,9 @@ from tests.system import invariants
 from tests.system.conftest import Snapshots
 from tests.system.site import NGINX, Site
 from tests.system.test_package import exposure
+from tests.system.test_turn import PEERS, PHONE, TTL, Phone
+from tests.system.test_turn import UNIT as TURN
+from tests.system.test_turn import asked as relayed
 
 # LiveKit has to be built first, which takes a minute or more: one release shows it, the other is for the long run.
 pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
@@ -52,7 +56,8 @@ def calling(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
     site = Site(lab, snapshots.boot("site", debian))
     began = time.monotonic()
     with lab.mirror.alone():
-        site.change(calls={"element_call": True, **offered(lab)})
+        turn = {"enabled": True, "allowed_peers": PEERS}
+        site.change(calls={"element_call": True, **offered(lab)}, turn=turn)
         site.mb("apply")
     sys.stderr.write(f"\ngroup calls switched on in {time.monotonic() - began:.1f} s\n")
     yield site
@@ -122,9 +127,30 @@ def test_two_people_of_a_call_hear_each_other(calling: Site, people: tuple[Perso
     answers = [asked(calling, openid(each), each.user, room) for each in people]
     assert [each.status for each in answers] == [200, 200], answers
     assert answers[0].data["url"] == f"{rtc(calling).replace('https', 'wss')}/livekit/sfu"
-    before = datagrams(calling)
-    assert called(calling, *answers) == {"word": "Can you hear me?", "sound": 200, "who": 1}
-    assert datagrams(calling) - before > 100, "sound went another way than UDP"
+    with beside(calling, people[0]):
+        before = datagrams(calling)
+        assert called(calling, *answers) == {"word": "Can you hear me?", "sound": 200, "who": 1}
+        assert datagrams(calling) - before > 100, "sound went another way than UDP"
+
+
+@contextlib.contextmanager
+def beside(site: Site, person: Person) -> Iterator[None]:
+    """A call of two is relayed on the same machine, before and after."""
+    url, peer = f"{site.url}/_matrix/client/v3/voip/turnServer", network.ip4(network.CLIENT)
+    credentials = site.web.ask("GET", url, token=person.token).data
+    task = relayed(site, credentials, "udp", do="call", peers=[peer], talk=1, wait=True)
+    caller = Phone(site.lab.client_argv(["python3", PHONE]), task)
+    way = caller.says()
+    assert (way["address"], way["allowed"]) == (site.guest.ip, [peer])
+    to = [way["address"], way["port"]]
+    other = Phone(site.lab.client_argv(["python3", PHONE]), {"do": "answer", "to": to, "words": ["hello"]})
+    assert other.says() == {"heard": "HELLO"}
+    assert caller.says() == {"heard": "hello", "peer": peer}
+    other.end()
+    yield
+    caller.tell("go on")
+    assert caller.says() == {"still": [peer]}
+    caller.end()
 
 
 def datagrams(site: Site) -> int:
@@ -161,13 +187,16 @@ def test_older_clients_ask_in_another_way(calling: Site, people: tuple[Person, P
 
 
 def test_doctor_sees_it_and_ports_are_told(calling: Site) -> None:
-    rows = json.loads(calling.mb("doctor", "calls", "ports", "exposure", "well-known", "--json").stdout)["findings"]
+    rows = json.loads(calling.mb("doctor", "calls", "turn", "ports", "exposure", "well-known", "--json").stdout)[
+        "findings"
+    ]
     found = {row["id"]: row["state"] for row in rows}
     names = {"calls.livekit", "calls.tokens", "calls.address", "ports.udp.7882", "ports.7881", "ports.7880"}
+    names |= {"turn.relay.udp", "turn.relay.tls", "turn.closed", "turn.address", "ports.udp.3478", "ports.5349"}
     assert names | {"ports.8082", "well-known.client"} <= set(found)
     assert {id: row for id, row in found.items() if row not in ("pass", "info")} == {}
     shown = calling.mb("show", "ports").stdout
-    assert "7882/udp" in shown and "7881/tcp" in shown
+    assert all(port in shown for port in ("7882/udp", "7881/tcp", "3478/udp", "5349/tcp", "49152-49407/udp"))
     assert not re.search(r"\b(7880|8082)/", shown)
 
 
@@ -208,12 +237,30 @@ def ready(site: Site) -> None:
         time.sleep(0.3)
 
 
+def test_another_address_outside_is_followed_by_both(calling: Site) -> None:
+    guest, dns, names = calling.guest, calling.lab.dns, (calling.hostname, rtc(calling)[8:])
+    both = (UNITS[0], TURN)
+    before = [calling.show(unit, "InvocationID") for unit in both]
+    try:
+        for name in names:
+            dns.set(name, a=["9.9.9.9"])
+        time.sleep(TTL)
+        guest.run("systemctl start matrix-baremetal-address.service")
+        after = [calling.show(unit, "InvocationID") for unit in both]
+        assert all(old != new for old, new in zip(before, after, strict=True))
+        assert guest.read("/run/matrix-baremetal/calls/environment") == "NODE_IP=9.9.9.9\n"
+        assert f"external-ip=9.9.9.9/{guest.ip}\n" in guest.read("/run/matrix-baremetal/turn/turnserver.conf")
+    finally:
+        for name in names:
+            dns.reset(name)
+
+
 def test_switched_off_it_is_gone(calling: Site) -> None:
     """Last, as it takes away what the others look at."""
     calling.change()
     calling.mb("apply")
     guest = calling.guest
-    assert not re.search(r":(7880|7881|7882|8082)\b", guest.run("ss -Hlntu").stdout)
+    assert not re.search(r":(7880|7881|7882|8082|3478|5349)\b", guest.run("ss -Hlntu").stdout)
     left = guest.run("ls -d /etc/matrix-calls /run/matrix-baremetal/calls /opt/matrix-baremetal/l*", check=False)
     assert left.stdout == ""
     assert "matrix-rtc" not in guest.read(NGINX)

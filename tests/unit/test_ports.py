@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 
 from matrix_baremetal import components
 from matrix_baremetal.needs import Needs, Port
 from matrix_baremetal.ports import openings
 from matrix_baremetal.resources.admin_api import PORT
-from tests.fakes import a_site
+from tests.fake_releases import TOKENS, TOKENS_URL, sha256
+from tests.fakes import MINIMAL, a_site
+
+CALLS = f"calls: {{element_call: true, lk_jwt_service: {{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}}}\n"
+BESIDE = f"{CALLS}turn: {{enabled: true}}\n"
 
 
 def ports(text: str, direction: str) -> dict[int, str]:
@@ -49,6 +55,24 @@ def test_a_range_is_let_through_by_its_own_protocol() -> None:
     needs = Needs((Port(9, "u", "calls", "udp", 12), Port(9, "u", "calls"), Port(9, "u", "calls", "udp")))
     found = [each for each in openings(site, needs) if each.direction == "in"]
     assert [(each.numbers, each.protocol) for each in found] == [("9", "tcp"), ("9", "udp"), ("9-12", "udp")]
+
+
+# All parts that listen anywhere, each on ports of its own.
+ALL = f"""{BESIDE}federation: {{delegation: none}}
+metrics: {{enabled: true}}
+bridges: {{irc: {{enabled: true, owner: alice}}, xmpp: {{enabled: true, owner: alice}}, whatsapp: {{enabled: true}},
+  signal: {{enabled: true}}, discord: {{enabled: true}}, telegram: {{enabled: true, api_id: 1, api_hash_file: /a}}}}
+"""
+
+
+def test_no_two_parts_want_the_same_port() -> None:
+    """Nor a port of a range, of which single ones are taken as they are needed."""
+    found = components.needs(a_site(f"{MINIMAL}{ALL}")).of(Port)
+    assert {"matrix-turn.service", "matrix-livekit.service", "nginx.service"} <= {port.unit for port in found}
+    for one, other in itertools.combinations(found, 2):
+        apart = (one.last or one.number) < other.number or (other.last or other.number) < one.number
+        same = (one.number, one.last, one.unit) == (other.number, other.last, other.unit)
+        assert one.protocol != other.protocol or apart or same, f"{one} and {other}"
 
 
 def test_what_goes_out_is_what_is_asked_for() -> None:
