@@ -13,9 +13,11 @@ def text(
     email: str | None = None,
     admin: str | None = None,
     tls: Literal["acme", "self-signed"] = "acme",
+    relay: str | None = None,
 ) -> str:
     """Give the text of a new config.yaml: what has no default, and comments on what else there is.
 
+    A new server relays calls; `relay` says why this one does not, in a sentence without its end.
     Raises `Unusable` with every value that can't stand in it, so that a run without a terminal hears of all at once.
     """
     wrong = []
@@ -35,6 +37,9 @@ def text(
         server_name=_quoted(server_name),
         tls="" if tls == "acme" else f"\ntls:\n  mode: {tls}\n",
         email=f"  email: {_quoted(email)}" if email else "  # email: admin@example.org",
+        relay="turn:\n  enabled: true"
+        if relay is None
+        else f"# {relay[:1].upper()}{relay[1:]}.\n# turn:\n#   enabled: true",
         admin=f"\nadmins:\n  - name: {_quoted(admin)}\n" if admin else "",
     )
 
@@ -65,6 +70,10 @@ acme:
 
 # Who may make an account: nobody (closed), or whoever has a token: matrix-baremetal token create.
 # registration: token
+
+# Calls between people behind routers go by a relay here (TURN), for people with an account alone. What a router or a
+# firewall has to let in for it: matrix-baremetal show ports.
+{relay}
 
 # A web client at chat.<server_name>, whose DNS record must lead here. See web_client in matrix-baremetal.yaml(5).
 # web_client:

@@ -182,10 +182,10 @@ def ports(needs: Needs, listening: Iterable[Listener]) -> Iterator[Obstacle]:
         unit, process = listener.unit or "", f"process {listener.process}"
         if unit != wanted.get((listener.port, listener.protocol), unit):
             by = f"{listener.program} ({process}{', ' + unit if unit else ''})"
-            yield Obstacle(
-                f"port {listener.named} is in use by {by}",
-                f"systemctl disable --now {unit}" if unit.endswith(".service") else f"stop {process}",
-            )
+            end = f"systemctl disable --now {unit}" if unit.endswith(".service") else f"stop {process}"
+            ours = wanted[listener.port, listener.protocol]
+            spare = ", or write turn: {enabled: false} into the config" if ours == "matrix-turn.service" else ""
+            yield Obstacle(f"port {listener.named} is in use by {by}", f"{end}{spare}")
 
 
 def web_server(needs: Needs, host: Host) -> Iterator[Obstacle]:

@@ -9,9 +9,12 @@ from argparse import Namespace
 from collections.abc import Callable
 from pathlib import Path
 
-from matrix_baremetal import first_config, names, report, session
+from matrix_baremetal import first_config, log, names, report, session
+from matrix_baremetal.components.turn import DEBIANS, ENCRYPTED, PLAIN, UNIT
 from matrix_baremetal.errors import USAGE, Error
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources.masks import Mask
+from matrix_baremetal.resources.packages import installed
 
 Check = Callable[[str], str]
 
@@ -65,13 +68,26 @@ def write(args: Namespace) -> bool:
             "the server name is missing: the part after the colon in @alice:example.org (--server-name)",
             hint="matrix-baremetal init --server-name example.org --email you@example.org --yes",
         )
-    text = first_config.text(server_name, email or None, getattr(args, "admin", None))
     host, name = seam(args)
+    taken = relays(host)
+    text = first_config.text(server_name, email or None, getattr(args, "admin", None), relay=taken)
     if host.node(os.path.dirname(name)) is None:
         host.mkdir(os.path.dirname(name), 0o755)
     # Root's alone: synapse.settings may come to hold a password.
     host.write(name, text, 0o600)
+    if taken:
+        log.warn(f"{taken}, so calls are not relayed: see turn in {name}")
     return asking
+
+
+def relays(host: Host) -> str | None:
+    """Why this machine can't relay calls for us, as something else does already; None where it can."""
+    if not host.live:
+        return None
+    if "coturn" in installed(host) and Mask(DEBIANS).find(host) is None:
+        return "there is a coturn here already"
+    found = (each for each in host.net.listeners() if each.port in (PLAIN, ENCRYPTED))
+    return next((f"port {each.named} is in use" for each in found if each.unit != UNIT), None)
 
 
 def terminal() -> bool:

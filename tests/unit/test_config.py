@@ -272,6 +272,7 @@ def test_the_first_file_says_what_was_asked(email: str | None, admin: str | None
     assert site.server_name == "1.xn--mnchen-3ya.de"
     assert site.acme.email == email
     assert site.tls.mode == tls
+    assert site.turn.enabled
     assert [person.name for person in site.admins] == ([admin] if admin else [])
     assert "NEVER change" in text
     assert "matrix-baremetal.yaml(5)" in text
@@ -279,17 +280,17 @@ def test_the_first_file_says_what_was_asked(email: str | None, admin: str | None
     assert "\n\n\n" not in text
 
 
+COMMENTED = ("# hostname", "# federation", "#   ", "# registration", "# turn:", "# web_client", "# synapse")
+
+
 def test_the_commented_lines_of_the_first_file_are_valid_too() -> None:
-    text = first_config.text("example.org", "a@b.de", "alice")
-    lines = [
-        line[2:]
-        if line.startswith(("# hostname", "# federation", "#   ", "# registration", "# web_client", "# synapse"))
-        else line
-        for line in text.split("\n")
-    ]
+    text = first_config.text("example.org", "a@b.de", "alice", relay="port 3478 (UDP) is in use")
+    assert not read(text).turn.enabled
+    lines = [line[2:] if line.startswith(COMMENTED) else line for line in text.split("\n")]
     site = read("\n".join(lines))
     assert site.federation.allow == ("matrix.org",)
     assert site.registration == "token"
+    assert site.turn.enabled
     assert site.web_client.kind == "element"
     assert site.synapse.settings == {"max_upload_size": "100M"}
 

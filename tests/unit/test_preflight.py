@@ -14,7 +14,7 @@ from matrix_baremetal.manifest import Manifest
 from matrix_baremetal.preflight import Refused
 from matrix_baremetal.resources.matrix import HomeserverConfig
 from matrix_baremetal.session import Session
-from tests.fakes import FakeHost, Machine, a_session, a_site
+from tests.fakes import MINIMAL, FakeHost, Machine, a_session, a_site
 
 MB = 1024 * 1024
 
@@ -104,6 +104,13 @@ def test_the_server_name_never_changes_with_the_manifest_lost_either(machine: Ma
 )
 def test_a_port_that_is_taken_is_told_by_whom(listener: Listener, message: str, hint: str, machine: Machine) -> None:
     assert listening(a_session(machine), listener) == [Obstacle(message, hint)]
+
+
+def test_the_relay_can_be_done_without_where_its_port_is_taken(machine: Machine) -> None:
+    now = a_session(machine, f"{MINIMAL}turn: {{enabled: true}}\n")
+    [obstacle] = listening(now, Listener(3478, 15, "turnserver", "coturn.service", protocol="udp"))
+    assert obstacle.message == "port 3478 (UDP) is in use by turnserver (process 15, coturn.service)"
+    assert obstacle.hint == "systemctl disable --now coturn.service, or write turn: {enabled: false} into the config"
 
 
 def test_a_port_that_our_own_unit_has_is_not_taken(machine: Machine) -> None:

@@ -11,8 +11,11 @@ import yaml
 from matrix_baremetal import components, config
 from matrix_baremetal.addresses import PRIVATE, SPECIAL, span
 from matrix_baremetal.commands import certificates
+from matrix_baremetal.commands.init import relays
+from matrix_baremetal.components.turn import DEBIANS
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import ConfigError, Error
+from matrix_baremetal.kernel import Listener
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.masks import Mask
 from matrix_baremetal.resources.services import Service
@@ -56,6 +59,18 @@ class TestConfig:
     def test_it_is_off_until_asked_for(self) -> None:
         assert not config.decode(MINIMAL, "c").turn.enabled
         assert not any(isinstance(r, Service) and r.unit == UNIT for r in components.resources(a_site()))
+
+    def test_a_new_config_has_it_unless_something_relays_here_already(self, tmp_path: Path) -> None:
+        machine = Machine(tmp_path)
+        assert relays(FakeHost(machine)) is None
+        machine.install("coturn")
+        assert relays(FakeHost(machine)) == "there is a coturn here already"
+        machine.at("/etc/systemd/system").mkdir(parents=True)
+        machine.at(f"/etc/systemd/system/{DEBIANS}").symlink_to("/dev/null")
+        assert relays(FakeHost(machine)) is None, "as in an image that was made ready for us"
+        machine.internet.listening["udp", 3478] = (Listener(3478, 9, "janus", "janus.service", "::", "udp"),)
+        assert relays(FakeHost(machine)) == "port 3478 (UDP) is in use"
+        assert relays(FakeHost(machine, live=False)) is None
 
     def test_synapse_tells_its_clients_where_it_is_and_is_handed_the_secret(self) -> None:
         data: dict[str, Any] = yaml.safe_load(file(ON, "/etc/matrix-synapse/homeserver.yaml"))
