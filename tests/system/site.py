@@ -68,7 +68,7 @@ class Site:
         """Write a config by `init`, with the lab's settings and these keys beside."""
         self.guest.quick("rm", "-f", CONFIG)
         self.mb("init", "--server-name", self.server_name, "--email", f"admin@{self.server_name}", "--yes")
-        # A relay would be in every install of the lab: what looks at one says so, and the snapshots are made with it.
+        # A relay in each install of the lab would take minutes in all: what looks at one says so, and test_apt_door.
         self.edit(self.guest.read(CONFIG).replace("\nturn:\n  enabled: true\n", "\n"), **more)
 
     def edit(self, base: str, settings: dict[str, Any] | None = None, **more: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
@@ -133,9 +134,11 @@ def set_up(door: Door) -> None:
 
 
 def answers(door: Door) -> None:
-    """It is a homeserver as any other."""
+    """It is a homeserver as any other, with all that a new config has: calls are relayed."""
     assert door.answers()
     assert door.status()["faults"] == []
+    relay = json.loads(door.mb("doctor", "turn", "--json").stdout)["findings"]
+    assert len(relay) >= 4 and {row["state"] for row in relay} == {"pass"}, relay
     door.mb("user", "add", "alice", "--admin", "--generate")
     door.remember()
     invariants.hold(door)
@@ -183,6 +186,10 @@ def purged(door: Door) -> None:
     answer(door, purge_data="true")
     done = door.guest.run("apt-get purge -q -y matrix-baremetal")
     assert "could not" not in done.stdout + done.stderr
+    assert door.show("coturn.service", "ActiveState", "UnitFileState") == {
+        "ActiveState": "inactive",
+        "UnitFileState": "disabled",
+    }
     assert door.guest.run(FIND.split()).stdout == "/etc/apt/sources.list.d/matrix-baremetal.sources\n"
     assert door.guest.run(["getent", "passwd", "matrix-synapse"], check=False).returncode
     assert listed(door, "datname FROM pg_database") == {"postgres", "template0", "template1", *theirs}
