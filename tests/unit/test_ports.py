@@ -13,7 +13,8 @@ from matrix_baremetal.resources.admin_api import PORT
 from tests.fake_releases import TOKENS, TOKENS_URL, sha256
 from tests.fakes import MINIMAL, a_site
 
-CALLS = f"calls: {{element_call: true, lk_jwt_service: {{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}}}\n"
+SERVICE = f"{{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}"
+CALLS = f"calls: {{jitsi: self-hosted, element_call: true, lk_jwt_service: {SERVICE}}}\n"
 BESIDE = f"{CALLS}turn: {{enabled: true}}\n"
 
 
@@ -68,7 +69,9 @@ bridges: {{irc: {{enabled: true, owner: alice}}, xmpp: {{enabled: true, owner: a
 def test_no_two_parts_want_the_same_port() -> None:
     """Nor a port of a range, of which single ones are taken as they are needed."""
     found = components.needs(a_site(f"{MINIMAL}{ALL}")).of(Port)
-    assert {"matrix-turn.service", "matrix-livekit.service", "nginx.service"} <= {port.unit for port in found}
+    assert {"matrix-turn.service", "matrix-livekit.service", "matrix-jitsi-bridge.service", "nginx.service"} <= {
+        port.unit for port in found
+    }
     for one, other in itertools.combinations(found, 2):
         apart = (one.last or one.number) < other.number or (other.last or other.number) < one.number
         same = (one.number, one.last, one.unit) == (other.number, other.last, other.unit)
