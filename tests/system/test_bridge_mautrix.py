@@ -70,26 +70,6 @@ def test_nobody_else_gets_in(bridged: Site) -> None:
     kept_out(bridged, bridged.login("bob"), NAME)
 
 
-@pytest.mark.long
-def test_all_of_them_side_by_side(site: Site) -> None:
-    """Each with a registration, rows and a unit of its own."""
-    hashed, wanted = "/etc/matrix-baremetal/telegram-hash", dict[str, Any]()
-    site.guest.write(hashed, "0123456789abcdef0123456789abcdef\n")
-    with site.lab.mirror.alone():
-        for name in ("whatsapp", "telegram", "signal"):
-            wanted |= offered(site, name, upstream.mautrix())
-        wanted["telegram"] |= {"api_id": 12345, "api_hash_file": hashed}
-        site.change(bridges=wanted)
-        site.mb("apply")
-    alice = site.login("alice")
-    for name in wanted:
-        until(lambda n=name: linked(site, n), f"{name} and Synapse hear each other", site)  # type: ignore[misc]
-        told(alice, met(site, alice, name), f"!{name} version", f"lab-{name}")
-        assert exposure(site.guest, f"matrix-bridge-{name}.service") <= 1.3
-    assert not site.plan()
-    invariants.hold(site)
-
-
 def test_a_chat_of_the_other_network_is_encrypted_and_ones_own_there_too(bridged: Site, tmp_path: Path) -> None:
     """Log in there; the room comes by itself, joined as oneself; what is written on the phone is one's own."""
     with contextlib.closing(Client(bridged, "alice", tmp_path / "alice")) as alice:
@@ -177,3 +157,23 @@ def test_switched_off_it_is_gone_and_on_again_it_knows_what_it_knew(bridged: Sit
     until(lambda: linked(bridged, NAME), "they hear each other again", bridged)
     told(alice, room, "list-logins", "Alice")
     invariants.hold(bridged)
+
+
+@pytest.mark.long
+def test_all_of_them_side_by_side(site: Site) -> None:
+    """Each with a registration, rows and a unit of its own."""
+    hashed, wanted = "/etc/matrix-baremetal/telegram-hash", dict[str, Any]()
+    site.guest.write(hashed, "0123456789abcdef0123456789abcdef\n")
+    with site.lab.mirror.alone():
+        for name in ("whatsapp", "telegram", "signal"):
+            wanted |= offered(site, name, upstream.mautrix())
+        wanted["telegram"] |= {"api_id": 12345, "api_hash_file": hashed}
+        site.change(bridges=wanted)
+        site.mb("apply")
+    alice = site.login("alice")
+    for name in wanted:
+        until(lambda n=name: linked(site, n), f"{name} and Synapse hear each other", site)  # type: ignore[misc]
+        told(alice, met(site, alice, name), f"!{name} version", f"lab-{name}")
+        assert exposure(site.guest, f"matrix-bridge-{name}.service") <= 1.3
+    assert not site.plan()
+    invariants.hold(site)
