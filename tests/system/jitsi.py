@@ -83,7 +83,9 @@ module:send(st.presence({ type = "subscribe", to = target, from = module.host })
 MODULES = {
     **dict.fromkeys(("features_identity", "conference_duration", "muc_lobby_rooms", "muc_breakout_rooms"), NOTHING),
     **dict.fromkeys(("muc_hide_all", "muc_meeting_id", "muc_password_whitelist", "muc_filter_access"), NOTHING),
-    **dict.fromkeys(("speakerstats_component", "end_conference", "av_moderation_component"), NOTHING),
+    **dict.fromkeys(("end_conference", "av_moderation_component"), NOTHING),
+    # As theirs does, which Prosody 0.12 has by another name (jitsi-meet's issue 17303).
+    "speakerstats_component": 'local queue = require "prosody.util.queue".new(1)\nassert(queue:push(1))\n',
     **dict.fromkeys(("room_metadata_component", "polls_component"), NOTHING),
     "auth_jitsi-anonymous": ANONYMOUS,
     "client_proxy": PROXY,

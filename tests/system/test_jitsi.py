@@ -224,6 +224,9 @@ def test_it_is_locked_down_and_told(meeting: Site) -> None:
     major = {12: 17, 13: 21}[guest.debian]
     said = guest.run("journalctl -q --no-pager -u matrix-jitsi-focus -u matrix-jitsi-bridge").stdout
     assert set(re.findall(r'openjdk version "(\d+)', said)) == {str(major)}
+    assert not re.search(
+        r"prosody\[\d+\]: .*\serror\s", guest.run("journalctl -q --no-pager -u matrix-jitsi-xmpp").stdout
+    )
     invariants.hold(meeting)
 
 

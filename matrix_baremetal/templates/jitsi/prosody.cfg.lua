@@ -1,6 +1,12 @@
 -- Written by matrix-baremetal; a change here is undone by the next run.
 -- The XMPP server of Jitsi, for this machine alone: browsers come by way of nginx, and no other server does.
 
+-- Jitsi's modules ask for parts of Prosody by the names that these have from 13 on (prosody.util.queue); Debian 12 has 0.12.
+table.insert(package.searchers, function (name)
+    local short = name:match("^prosody%.(.+)$")
+    return short and function () return require(short) end or nil
+end)
+
 plugin_paths = { "/usr/share/matrix-baremetal/prosody", "/usr/share/jitsi-meet/prosody-plugins" }
 data_path = "/run/matrix-jitsi-xmpp"
 certificates = "/run/matrix-jitsi-xmpp"
