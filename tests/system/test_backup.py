@@ -50,9 +50,9 @@ KEY = {"signed_curve25519:AAAAHQ": {"key": "c2F5IGZyaWVuZCBhbmQgZW50ZXI", "signa
 class Moving:
     """The old machine and what was on it, and a fresh one."""
 
-    def __init__(self, lab: Lab, snapshots: Snapshots) -> None:
-        self.lab = lab
-        self.old = Site(lab, snapshots.boot("site", 12))
+    def __init__(self, lab: Lab, snapshots: Snapshots, old: int, new: int) -> None:
+        self.lab, self.new = lab, new
+        self.old = Site(lab, snapshots.boot("site", old))
         self.old.wait_until_it_answers()
         # As somebody who stays logged in: nobody asks this person for a password again.
         self.alice, self.bob = self.old.login("alice"), self.old.login("bob")
@@ -75,10 +75,10 @@ class Moving:
         return f"{len(taken)} messages were sent meanwhile"
 
     def arrive(self) -> Site:
-        """The old machine is off, a fresh one of the next release takes its names."""
+        """The old machine is off, a fresh one takes its names."""
         held = self.old.guest.quick("cat", FILE)
         self.old.guest.kill()
-        guest = self.snapshots.boot("package", 13)
+        guest = self.snapshots.boot("package", self.new)
         # Others had its address before.
         self.orders = len(self.lab.acme_orders(guest))
         guest.quick("dd", "status=none", f"of={FILE}", input=held)
@@ -105,11 +105,22 @@ def one_time_keys(person: Person, new: dict[str, Any] | None = None) -> int:
 
 @pytest.fixture
 def moving(lab: Lab, snapshots: Snapshots) -> Iterator[Moving]:
-    made = Moving(lab, snapshots)
+    """From Debian 12 to 13."""
+    yield from move(lab, snapshots, 12, 13)
+
+
+@pytest.fixture
+def replaced(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Moving]:
+    """To another machine of the same kind."""
+    yield from move(lab, snapshots, debian, debian)
+
+
+def move(lab: Lab, snapshots: Snapshots, old: int, new: int) -> Iterator[Moving]:
+    made = Moving(lab, snapshots, old, new)
     yield made
     for name in (made.old.server_name, f"*.{made.old.server_name}"):
         lab.dns.reset(name)
-    for debian in (12, 13):
+    for debian in {old, new}:
         lab.down(f"st-{debian}")
 
 
@@ -133,6 +144,18 @@ def test_a_drill_loads_the_newest_backup_and_leaves_nothing(site: Site) -> None:
     assert site.status()["backup"]["drill"]["rooms"] == shown["drill"]["rooms"]
 
 
+@pytest.mark.sampled(12)
+def test_a_machine_that_is_lost_comes_back_from_its_backup_and_the_package(replaced: Moving) -> None:
+    """A sample of what follows."""
+    replaced.backup()
+    site = replaced.arrive()
+    refused(site)
+    strike(site, Moment("bring back media", 0.1), command=RESTORE)
+    assert "is back as it was at" in site.mb(*RESTORE[1:]).stdout
+    same(site, replaced)
+
+
+@pytest.mark.long
 def test_a_backup_of_one_machine_is_the_same_server_on_another(moving: Moving) -> None:
     said = moving.backup()
     site = moving.arrive()

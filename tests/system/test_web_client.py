@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 import tarfile
 from collections.abc import Iterator
@@ -92,7 +93,7 @@ def test_two_people_talk_with_hydrogen_in_their_browsers(site: Site, lab: Lab, t
         done = lab.client(words, input=json.dumps(asked), env={"PYTHONPATH": str(REPOSITORY)}, timeout=300)
     finally:
         for picture in tmp_path.glob("*.png"):
-            picture.rename(pictures(site.guest.debian) / picture.name)
+            shutil.move(picture, pictures(site.guest.debian) / picture.name)
     # What it looks for and need not find: a well-known file on the homeserver's name, a device that slept, an icon.
     known = ("/.well-known/matrix/client", "status of 404")
     complaints = [line for line in json.loads(done.stdout)["complaints"] if not any(words in line for words in known)]
