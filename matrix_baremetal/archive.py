@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 from matrix_baremetal.digests import Digests
 from matrix_baremetal.errors import Error
-from matrix_baremetal.forward import Forward, rows
+from matrix_baremetal.forward import Forward, Piped, rows
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -176,7 +176,7 @@ class Reader:
     def _rows(self) -> Iterator[tuple[tarfile.TarInfo, io.BufferedIOBase]]:
         """Members of such names, kinds and sizes as a backup has."""
         try:
-            for row, content in rows(Forward(self.source)):
+            for row, content in rows(Piped(self.source)):
                 name = row.name
                 if not row.isreg() or not NAME.fullmatch(name) or {".", ".."} & set(name.split("/")):
                     raise Damaged(f"the archive has a member that no backup has: {name!r}")
@@ -223,7 +223,7 @@ class Content(Forward):
 
     def __init__(self, reader: Reader, name: str) -> None:
         self.name, self._reader = name, reader
-        self._left, self._at = memoryview(b""), 0
+        self._left = memoryview(b"")
 
     def readinto(self, buffer: Any) -> int:
         self._fill()

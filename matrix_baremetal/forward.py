@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import tarfile
+from abc import abstractmethod
 from collections.abc import Iterator
 from typing import Any
 
@@ -15,10 +16,9 @@ PIECE = 1024 * 1024
 
 
 class Forward(io.RawIOBase):
-    """What is told by `source`, which need not be able to seek; only forward, and by reading."""
+    """A file that has a place, `_at`, and goes to a later one by skipping what is between."""
 
-    def __init__(self, source: io.BufferedIOBase) -> None:
-        self._source, self._at = source, 0
+    _at = 0
 
     def readable(self) -> bool:
         return True
@@ -28,11 +28,6 @@ class Forward(io.RawIOBase):
 
     def tell(self) -> int:
         return self._at
-
-    def readinto(self, buffer: Any) -> int:
-        size = self._source.readinto(buffer)
-        self._at += size
-        return size
 
     def seek(self, to: int, whence: int = io.SEEK_SET) -> int:
         """Skip what is before this place; a file that is shorter stays at its end. Raises `ValueError` to go back."""
@@ -44,8 +39,23 @@ class Forward(io.RawIOBase):
             self._at += size
         return self._at
 
+    @abstractmethod
     def skip(self, size: int) -> int:
         """Let go of at most so many bytes; how many they were, 0 at the end."""
+
+
+class Piped(Forward):
+    """What comes out of a pipe."""
+
+    def __init__(self, source: io.BufferedIOBase) -> None:
+        self._source = source
+
+    def readinto(self, buffer: Any) -> int:
+        size = self._source.readinto(buffer)
+        self._at += size
+        return size
+
+    def skip(self, size: int) -> int:
         return len(self._source.read(min(size, PIECE)))
 
 

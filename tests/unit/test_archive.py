@@ -13,7 +13,7 @@ import pytest
 from matrix_baremetal import archive
 from matrix_baremetal.archive import Damaged, Reader, Writer, harmless
 from matrix_baremetal.errors import Error
-from matrix_baremetal.forward import Forward
+from matrix_baremetal.forward import Piped
 
 ABOUT: dict[str, Any] = {"id": "0123456789abcdef", "server_name": "example.org", "made": 1, "links": {}, "trees": {}}
 ABOUT["stores"] = {"database": {"kind": "postgres"}}
@@ -163,14 +163,14 @@ def test_a_table_of_contents_without_sense_is_refused(small: bytes, change: dict
         read(rewritten(small, told(members=[{"name": 1}])))
 
 
-def media(*names: str, kind: bytes = tarfile.REGTYPE) -> Forward:
+def media(*names: str, kind: bytes = tarfile.REGTYPE) -> Piped:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
         for name in names:
             row = tarfile.TarInfo(name)
             row.type, row.linkname = kind, "/etc"
             tar.addfile(row)
-    return Forward(io.BytesIO(out.getvalue()))
+    return Piped(io.BytesIO(out.getvalue()))
 
 
 def test_media_are_files_below_their_places_and_nothing_else() -> None:
@@ -182,7 +182,7 @@ def test_media_are_files_below_their_places_and_nothing_else() -> None:
         with pytest.raises(Damaged):
             harmless(media("local_content/a", kind=kind), ("local_content",))
     with pytest.raises(Damaged):
-        harmless(Forward(io.BytesIO(b"x" * 2000)), ("local_content",))
+        harmless(Piped(io.BytesIO(b"x" * 2000)), ("local_content",))
 
 
 def test_media_end_where_the_tar_does() -> None:
@@ -197,7 +197,7 @@ def test_media_end_where_the_tar_does() -> None:
     for between in (b"", b"x" * tarfile.BLOCKSIZE):
         data = good.getvalue()[: tarfile.BLOCKSIZE] + between + link.getvalue()
         with pytest.raises(Damaged):
-            harmless(Forward(io.BytesIO(data)), ("local_content",))
+            harmless(Piped(io.BytesIO(data)), ("local_content",))
 
 
 def test_media_are_looked_at_across_the_pieces_of_an_archive() -> None:
@@ -222,7 +222,7 @@ def test_media_are_looked_at_across_the_pieces_of_an_archive() -> None:
 
 
 def test_a_file_that_is_only_read_on_does_not_go_back() -> None:
-    file = Forward(io.BytesIO(b"0123456789"))
+    file = Piped(io.BytesIO(b"0123456789"))
     assert (file.read(2), file.seek(5), file.read(2), file.tell()) == (b"01", 5, b"56", 7)
     with pytest.raises(ValueError, match="read on"):
         file.seek(3)
