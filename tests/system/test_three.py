@@ -31,11 +31,13 @@ class Client:
     def __init__(self, site: Site, name: str, store: Path) -> None:
         self.user = f"@{name}:{site.server_name}"
         store.mkdir()
+        # Before there is a process that somebody would have to end.
+        password = site.password(name)
         words = site.lab.client_argv(["/usr/bin/python3", str(PROGRAM), site.url, self.user, str(store)])
         self._running = subprocess.Popen(
             words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment(None)
         )
-        assert self._tell(site.password(name)) == "here"
+        assert self._tell(password) == "here"
 
     def _tell(self, line: str) -> Any:
         assert self._running.stdin
