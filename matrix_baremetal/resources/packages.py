@@ -65,11 +65,11 @@ def install(host: Host, names: Sequence[str]) -> None:
     host.run(*words, timeout=1800)
 
 
-def note(host: Host, names: Sequence[str]) -> None:
+def note(host: Host, names: Sequence[str], place: str = ADDED) -> None:
     """Remember that these came with us."""
-    all_of_them = dict.fromkeys((*added(host), *names))
-    host.mkdir(ADDED.rpartition("/")[0], 0o755)
-    host.write(ADDED, "".join(f"{name}\n" for name in all_of_them), 0o600)
+    all_of_them = dict.fromkeys((*added(host, place), *names))
+    host.mkdir(place.rpartition("/")[0], 0o755)
+    host.write(place, "".join(f"{name}\n" for name in all_of_them), 0o600)
 
 
 def forget(host: Host, names: Collection[str]) -> None:
@@ -80,9 +80,9 @@ def forget(host: Host, names: Collection[str]) -> None:
         host.remove(ADDED)
 
 
-def added(host: Host) -> tuple[str, ...]:
+def added(host: Host, place: str = ADDED) -> tuple[str, ...]:
     """The packages that were not there before us."""
-    return tuple((host.text(ADDED) or "").split())
+    return tuple((host.text(place) or "").split())
 
 
 def installed(host: Host) -> dict[str, str]:

@@ -6,14 +6,13 @@ What came from there goes again with the part that asked for it, as nobody else 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.openpgp import armored, fingerprints
-from matrix_baremetal.resources.packages import ADDED, PATIENCE, added, forget, install, installed
+from matrix_baremetal.resources.packages import ADDED, PATIENCE, added, forget, install, installed, note
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.signature import get
 from matrix_baremetal.shell import Failed
@@ -106,7 +105,8 @@ class VendorPackages(Resource):
                 *("-o", "APT::Get::List-Cleanup=0", "-o", "APT::Update::Error-Mode=any"),
                 timeout=600,
             )
-            self._remember(host, missing)
+            # Before: a run that is cut off leaves some of them.
+            note(host, missing, self.came)
             install(host, missing)
         except Failed as error:
             raise Error(
@@ -116,18 +116,9 @@ class VendorPackages(Resource):
             ) from None
 
     def undo(self, host: Host) -> None:
-        names = self._noted(host)
+        names = added(host, self.came)
         if going := [name for name in names if name in installed(host)]:
             host.run("apt-get", "purge", "-q", "-y", *PATIENCE, *going, timeout=900)
         if set(names) & set(added(host)):
             forget(host, names)
         host.remove(self.came)
-
-    def _remember(self, host: Host, coming: Sequence[str]) -> None:
-        """Note before that these come with us: a run that is cut off leaves some of them."""
-        host.mkdir(self.came.rpartition("/")[0], 0o755)
-        names = dict.fromkeys((*self._noted(host), *coming))
-        host.write(self.came, "".join(f"{name}\n" for name in names), 0o600)
-
-    def _noted(self, host: Host) -> list[str]:
-        return (host.text(self.came) or "").split()
