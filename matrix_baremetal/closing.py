@@ -39,13 +39,13 @@ def asked(host: Host) -> str | None:
     return found[1] if found else None
 
 
-def over(host: Host, end: str, now: float) -> bool:
+def over(host: Host, end: str) -> bool:
     """Whether an end has come: by the clock, or as noted once. What can't be read as a time is over."""
     try:
         moment = datetime.strptime(end, FORM).replace(tzinfo=UTC).timestamp()
     except ValueError:
         return True
-    return now >= moment or noted(host) == end
+    return time.time() >= moment or noted(host) == end
 
 
 def noted(host: Host) -> str:
@@ -64,7 +64,7 @@ def close(host: Host) -> str | None:
     Raises `Error` where it is open after that, or does not say.
     """
     end = asked(host)
-    if end is None or not over(host, end, time.time()):
+    if end is None or not over(host, end):
         return None
     shut = shown(host, SYNAPSE, "ActiveState")["ActiveState"] in ("inactive", "failed") or closed(host)
     if not shut:

@@ -151,7 +151,7 @@ def counted(now: Session) -> Tally | None:
 def registration(now: Session) -> dict[str, Any]:
     """Who may make an account, until when (seconds since 1970), and whether that has come."""
     mode, end = now.site.config.opening.mode, now.site.closes
-    gone = end is not None and over(now.host, written(end), time.time())
+    gone = end is not None and over(now.host, written(end))
     return {"mode": mode, "until": int(end.timestamp()) if end else None, "closed": gone or mode == "closed"}
 
 

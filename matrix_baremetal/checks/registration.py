@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -37,7 +36,7 @@ class Registration(Check):
 
     def look(self, host: Host) -> Finding:
         answer = host.net.ask("POST", PORT, "/_matrix/client/v3/register", {}, timeout=PATIENCE)
-        gone = bool(self.end) and over(host, self.end, time.time())
+        gone = bool(self.end) and over(host, self.end)
         if answer.status == 403:
             return self._shut(gone)
         if answer.status != 401:

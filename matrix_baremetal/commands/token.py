@@ -38,7 +38,7 @@ def of_use(now: Session) -> None:
         why = "nobody could use a token" if registration == "closed" else "nobody needs a token"
         hint = "write registration: token into the config, then: matrix-baremetal apply"
         raise Error(f"registration is {registration}, so {why}", hint=hint)
-    if (end := now.site.closes) and over(now.host, written(end), time.time()):
+    if (end := now.site.closes) and over(now.host, written(end)):
         hint = "write a later until into the config, then: matrix-baremetal apply"
         raise Error(f"registration is closed since {now.site.here(end)}, so nobody could use a token", hint=hint)
     path = "/_matrix/client/v1/register/m.login.registration_token/validity?token=nobody"
