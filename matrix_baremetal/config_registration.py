@@ -1,4 +1,4 @@
-"""Who may make an account without an administrator, and until when."""
+"""Who may make an account without an administrator, and until when or how long without one."""
 
 from __future__ import annotations
 
@@ -42,18 +42,36 @@ def end(text: str, zone: tzinfo) -> datetime:
     return (found if found.tzinfo else found.replace(tzinfo=zone)).astimezone(UTC)
 
 
+def here(when: datetime, zone: tzinfo) -> str:
+    """A moment as the clock of this machine shows it, with the name of its zone."""
+    return when.astimezone(zone).strftime("%Y-%m-%d %H:%M %Z")
+
+
+def days(number: int) -> int:
+    """Check for how many days a machine may be without anybody who looks after it."""
+    if not 1 <= number <= 365:
+        raise ValueError(f"{number} is not between 1 and 365")
+    return number
+
+
 @dataclass(frozen=True)
 class Registration:
-    """Who may make an account; with `until`, nobody from that moment on."""
+    """Who may make an account; with `until`, nobody from that moment on, and with `unattended_days`, nobody once no
+    administrator has looked in for so long.
+    """
 
     mode: Mode
     until: Annotated[str, moment] | None = None
+    unattended_days: Annotated[int, days] | None = None
 
     def __post_init__(self) -> None:
-        if self.until and self.mode == "closed":
-            raise Mistakes(
-                [Mistake(("until",), "means nothing with mode: closed", "write mode: token, or remove it")]
-            )
+        if self.mode == "closed":
+            ends = [key for key in ("until", "unattended_days") if getattr(self, key)]
+            mistakes = [
+                Mistake((key,), "means nothing with mode: closed", "write mode: token, or remove it") for key in ends
+            ]
+            if mistakes:
+                raise Mistakes(mistakes)
 
     def ungated(self, settings: Mapping[str, Any], *, mail: bool) -> list[Mistake]:
         """Find that it is open to whoever comes, person or program."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from matrix_baremetal.config import Config
-from matrix_baremetal.config_registration import end
+from matrix_baremetal.config_registration import end, here
 from matrix_baremetal.facts import Facts
 from matrix_baremetal.resources.clusters import Cluster
 from matrix_baremetal.resources.postgres_store import PostgresStore
@@ -36,7 +36,7 @@ class Site:
 
     def here(self, moment: datetime) -> str:
         """A moment as this machine's clock shows it, with the name of its zone."""
-        return moment.astimezone(self.facts.zone).strftime("%Y-%m-%d %H:%M %Z")
+        return here(moment, self.facts.zone)
 
     @property
     def cluster(self) -> Cluster:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 from matrix_baremetal import beforehand
+from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.host import Host
-from matrix_baremetal.resources import cluster_move
+from matrix_baremetal.resources import cluster_move, opening
 from matrix_baremetal.resources.certificates import misdirected
+from matrix_baremetal.resources.opening import OPENED, Opening
 from matrix_baremetal.site import Site
 
 
@@ -48,10 +51,24 @@ def left(site: Site, host: Host) -> str | None:
     return before[1] if before and before[1] != site.config.hostname else None
 
 
+def unattended(site: Site, host: Host) -> Iterator[str]:
+    """Registration that no `apply` opens, as no administrator has looked in since it closed for want of one."""
+    days, since = site.config.opening.unattended_days, opening.closed(host)
+    if not days or since is None or days != opening.opened(host)[0]:
+        return
+    if not Opening(OPENED, days, site.store(USER)).due_here(host):
+        when = site.here(datetime.fromtimestamp(since, UTC))
+        yield (
+            f"registration is closed since {when}, as no administrator looked in for {days} days; to have it "
+            "opened, log in as one first"
+        )
+
+
 def remarks(site: Site, host: Host) -> Iterator[str]:
     """What a change takes from others, and could leave them for a while."""
     if (end := site.closes) and end.timestamp() <= time.time():
         yield f"registration.until is {site.here(end)}, which is past, so registration is closed"
+    yield from unattended(site, host)
     yield from beforehand.remarks(site)
     before = left(site, host)
     if before and before not in (*site.config.former_hostnames, site.config.server_name):

@@ -14,14 +14,15 @@ from matrix_baremetal.checks.declared import Current, Runs
 from matrix_baremetal.checks.homeserver import READY, Ready
 from matrix_baremetal.checks.machine import memory as meminfo
 from matrix_baremetal.checks.registration import Registration
-from matrix_baremetal.closing import over, written
+from matrix_baremetal.closing import over
 from matrix_baremetal.components.component import DATA
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.doctor import examine
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.preflight import dns_credentials
-from matrix_baremetal.resources import services, tally
+from matrix_baremetal.resources import opening, services, tally
+from matrix_baremetal.resources.opening import written
 from matrix_baremetal.resources.packages import installed
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.resources.systemd import shown_of_each
@@ -149,10 +150,17 @@ def counted(now: Session) -> Tally | None:
 
 
 def registration(now: Session) -> dict[str, Any]:
-    """Who may make an account, until when (seconds since 1970), and whether that has come."""
-    mode, end = now.site.config.opening.mode, now.site.closes
+    """Who may make an account, until when (seconds since 1970), and whether that has come or nobody looked in."""
+    asked, end = now.site.config.opening, now.site.closes
     gone = end is not None and over(now.host, written(end))
-    return {"mode": mode, "until": int(end.timestamp()) if end else None, "closed": gone or mode == "closed"}
+    since = opening.closed(now.host) if asked.unattended_days and not gone else None
+    return {
+        "mode": asked.mode,
+        "until": int(end.timestamp()) if end else None,
+        "unattended_days": asked.unattended_days,
+        "unattended_since": None if since is None else int(since),
+        "closed": gone or asked.mode == "closed" or since is not None,
+    }
 
 
 def memory(host: Host) -> dict[str, int]:

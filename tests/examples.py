@@ -20,6 +20,7 @@ from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
 from matrix_baremetal.resources.monitor import Monitor
+from matrix_baremetal.resources.opening import NEWEST, OPENED, UNATTENDED, Opening
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.postgres import OURS, Database, Role
 from matrix_baremetal.resources.postgres_store import PostgresStore
@@ -68,6 +69,12 @@ def half_made(machine: Machine) -> None:
     synapse_runs(machine)
     machine.unit("matrix-synapse.service").active = False
     machine.postgres.bases["matrix-synapse"] = Base("matrix-synapse", comment=OURS, tables=7)
+
+
+def visited(machine: Machine) -> None:
+    """Registration has closed for want of an administrator, and one has come since."""
+    machine.put(UNATTENDED, "2026-01-01 00:00:00 UTC\n")
+    machine.postgres.says[NEWEST] = [["1770000000000"]]
 
 
 def bare(machine: Machine) -> None:
@@ -163,6 +170,7 @@ EXAMPLES = (
         drift=believed,
         stays=True,
     ),
+    Example(Opening(OPENED, 14, store=STORE), before=synapse_runs, drift=visited),
     Example(SystemUser("matrix-synapse"), stays=True),
     Example(Role("matrix-synapse"), stays=True),
     Example(

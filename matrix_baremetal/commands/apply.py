@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from matrix_baremetal import log, preflight, release, report, session
+from matrix_baremetal import log, preflight, release, report, session, standing
 from matrix_baremetal.converge import Change, converge, plan
 from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
@@ -32,6 +32,9 @@ def run(args: Namespace) -> int:
 def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:
     """Look first, and where something differs check that nothing is in the way; then converge, telling each step."""
     if not any(plan(now.resources, now.host, now.manifest)) and now.manifest.server_name:
+        # What no run opens, although somebody may run this for it.
+        for remark in standing.unattended(now.site, now.host):
+            log.warn(remark)
         ended(now)
         return []
     preflight.check(now.site, now.needs, now.host, now.manifest)

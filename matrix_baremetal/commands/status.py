@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from argparse import Namespace
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 from matrix_baremetal import report, session, status
@@ -81,6 +82,9 @@ def registers(now: session.Session, seen: dict[str, Any]) -> str:
     if seen["mode"] == "closed":
         return ""
     who = {"token": "with a token", "open": "for everybody"}[seen["mode"]]
+    if (since := seen["unattended_since"]) is not None:
+        when = now.site.here(datetime.fromtimestamp(since, UTC))
+        return f"; registration {who} is closed since {when}, as no administrator looked in"
     when = now.site.here(now.site.closes) if now.site.closes else ""
     if seen["closed"]:
         return f"; registration {who} is closed since {when}"

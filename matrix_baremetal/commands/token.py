@@ -8,11 +8,13 @@ from typing import Any
 from urllib.parse import quote
 
 from matrix_baremetal import report, session
-from matrix_baremetal.closing import over, written
+from matrix_baremetal.closing import over
 from matrix_baremetal.commands.person import admin_api, ready
 from matrix_baremetal.errors import Error
+from matrix_baremetal.resources import opening
 from matrix_baremetal.resources.admin_api import PORT, AdminApi, Refusal
 from matrix_baremetal.resources.files import readable_text
+from matrix_baremetal.resources.opening import written
 from matrix_baremetal.session import Session
 
 PATH = "/v1/registration_tokens"
@@ -41,6 +43,9 @@ def of_use(now: Session) -> None:
     if (end := now.site.closes) and over(now.host, written(end)):
         hint = "write a later until into the config, then: matrix-baremetal apply"
         raise Error(f"registration is closed since {now.site.here(end)}, so nobody could use a token", hint=hint)
+    if now.site.config.opening.unattended_days and opening.closed(now.host) is not None:
+        why = "registration is closed, as no administrator looked in, so nobody could use a token"
+        raise Error(why, hint="log in as an administrator, then: matrix-baremetal apply")
     path = "/_matrix/client/v1/register/m.login.registration_token/validity?token=nobody"
     if now.host.net.ask("GET", PORT, path).status == 403:
         raise Error("the homeserver still runs with registration closed", hint="matrix-baremetal apply")

@@ -12,7 +12,6 @@ from matrix_baremetal.checks.growth import Forecast
 from matrix_baremetal.checks.machine import Disk, Inodes
 from matrix_baremetal.checks.pressure import Pressure
 from matrix_baremetal.checks.registration import Registration
-from matrix_baremetal.closing import written
 from matrix_baremetal.components.component import DATA, SECRETS, Component, service_reads
 from matrix_baremetal.components.homeserver_yaml import (
     CREDENTIALS,
@@ -32,6 +31,7 @@ from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.files import Directory, File, Link, Secret, random_text
 from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.matrix import Homeserver, HomeserverConfig
+from matrix_baremetal.resources.opening import OPENED, written
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
@@ -94,6 +94,8 @@ class Synapse(Component):
             *handed.values(),
             *service_reads(UNIT),
             DROP_IN,
+            # Opened again, it has to be told so.
+            *((OPENED,) if self.config.opening.unattended_days else ()),
         )
         yield Service(UNIT, reads=(*read, f"{OPT}/{self.site.versions.synapse.version}/complete.json"))
         yield Homeserver(self.config.server_name, unit=UNIT)
@@ -122,13 +124,17 @@ class Synapse(Component):
         yield homeserver.Media(media, USER)
         yield homeserver.SigningKey(CREDENTIALS["signing_key"])
         yield homeserver.Secrets(tuple(path for name, path in CREDENTIALS.items() if name != "signing_key"))
-        closes = self.site.closes
-        yield Registration(written(closes), self.site.here(closes)) if closes else Registration()
+        yield self._registration()
         yield homeserver.Clients()
         if self.config.database == "postgres":
             yield database.Updates(self.site.cluster.port, USER)
             if self.config.federation.enabled:
                 yield database.Destinations(self.site.cluster.port, USER)
+
+    def _registration(self) -> Registration:
+        closes, days = self.site.closes, self.config.opening.unattended_days
+        end = (written(closes), self.site.here(closes)) if closes else ("", "")
+        return Registration(*end, days or 0, self.site.store(USER) if days else None, self.site.facts.zone)
 
     def _directories(self) -> Iterator[Resource]:
         yield Directory(ETC, 0o755)

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from matrix_baremetal.converge import Change, converge, plan
+from matrix_baremetal.resources.opening import OPENED
 from tests.fakes import FakeHost, Killed, Machine
 from tests.golden.cases import NAMES, Case
 
@@ -47,12 +48,12 @@ def bring(case: Case, machine: Machine, killed_at: int | None = None) -> tuple[l
 
 
 def settled(machine: Machine) -> dict[str, str]:
-    """The disk's state, but for what is another on each machine: of secrets their length counts."""
+    """The disk's state, but for what is another on each machine or at each moment: of secrets their length counts."""
     found = machine.tree()
     for path, line in found.items():
         if path == SIGNING_KEY or path.startswith((SECRETS, BRIDGES)):
             found[path] = f"{line.rpartition(' ')[0]} {machine.at(path).stat().st_size if 'file' in line else ''}"
-        elif path.endswith(".pem"):
+        elif path.endswith(".pem") or path == OPENED:
             found[path] = line.rpartition(" ")[0]
     return found
 

@@ -61,6 +61,7 @@ def test_a_token_lets_one_person_in(site: Site) -> None:
     assert spare["token"] in site.mb("token", "revoke", spare["token"], status=1).stderr
     assert zoe.sync()["next_batch"], "accounts stay"
     registration_closes_by_itself(site)
+    registration_closes_when_no_administrator_looks_in(site)
     invariants.hold(site)
 
 
@@ -80,10 +81,45 @@ def registration_closes_by_itself(site: Site) -> None:
     site.wait_until_it_answers()
     with pytest.raises(MatrixError, match="403"):
         register(site, "fifth", made)
-    assert site.status()["registration"] == {"mode": "token", "until": end, "closed": True}
+    page = site.status()["registration"]
+    assert (page["mode"], page["until"], page["closed"]) == ("token", end, True)
     assert "so nobody could use a token" in site.mb("token", "create", status=1).stderr
     journal = site.guest.run("journalctl -q -o cat -u matrix-baremetal-registration.service").stdout
     assert f"registration is closed since {at} UTC" in journal
+
+
+def registration_closes_when_no_administrator_looks_in(site: Site) -> None:
+    """One who was here keeps it open; once they are long gone it closes, and no start of Synapse opens it."""
+    alice = site.login("alice")
+    site.change(registration={"mode": "token", "unattended_days": 14})
+    site.mb("apply")
+    made = token(site, "--uses", "unlimited")["token"]
+    site.guest.write("/var/lib/matrix-baremetal/registration/opened", "14 days from 2026-01-01 00:00:00 UTC\n", 0o644)
+    closer = "systemctl start matrix-baremetal-registration.service"
+    site.guest.run(closer)
+    register(site, "sixth", made)
+    for table in ("devices", "user_ips"):
+        site.sql(f"UPDATE {table} SET last_seen = last_seen - 15 * 86400000::bigint")
+    site.guest.run(closer)
+    with pytest.raises(MatrixError, match="403"):
+        register(site, "seventh", made)
+    said = site.mb("doctor", "synapse.registration").stdout
+    assert "no administrator looked in for 14 days" in said
+    assert "log in as an administrator, then: matrix-baremetal apply" in said
+    site.guest.run("systemctl restart matrix-synapse")
+    site.wait_until_it_answers()
+    done = site.mb("apply")
+    assert "log in as one first" in done.stdout + done.stderr
+    with pytest.raises(MatrixError, match="403"):
+        register(site, "seventh", made)
+    alice.sync()
+    # Synapse writes it down a few seconds later.
+    end = time.monotonic() + 15
+    while "registration while an administrator looks in" not in site.planned():
+        assert time.monotonic() < end
+        time.sleep(0.5)
+    site.mb("apply")
+    register(site, "seventh", made)
 
 
 def test_open_registration_asks_for_the_captcha(site: Site) -> None:

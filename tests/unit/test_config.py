@@ -185,6 +185,16 @@ def test_a_directory_has_an_address(directory: str, url: str) -> None:
             "server_name: a.b\nregistration: {mode: closed, until: 2026-12-24T18:00}",
             ":2:30: registration.until: means nothing with mode: closed",
         ),
+        (
+            "server_name: a.b\nregistration: {mode: closed, unattended_days: 3}",
+            ":2:30: registration.unattended_days: means",
+        ),
+        (
+            "server_name: a.b\nregistration: {mode: token, unattended_days: 0}",
+            "unattended_days: 0 is not between 1 and",
+        ),
+        ("server_name: a.b\nregistration: {mode: token, unattended_days: 366}", "366 is not between 1 and 365"),
+        ("server_name: a.b\nregistration: {mode: token, unattended_days: soon}", "unattended_days: expected a"),
         ("server_name: a.b\nregistration: [token]", ":2:15: registration: expected closed or token or open"),
         (
             "server_name: a.b\nsynapse: {setting: {}}",

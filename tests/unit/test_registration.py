@@ -22,6 +22,7 @@ from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.net import Answer
+from matrix_baremetal.resources import opening
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.session import Session
@@ -33,6 +34,7 @@ SCRIPT = Path(__file__).parents[2] / "units/start-synapse"
 DOOR = "/_matrix/client/v3/register"
 TIMER = "matrix-baremetal-registration.timer"
 BERLIN = ZoneInfo("Europe/Berlin")
+NEVER = {"unattended_days": None, "unattended_since": None}
 PAST, FUTURE = "2026-01-01T00:00Z", "2099-01-01T00:00Z"
 
 
@@ -67,7 +69,7 @@ def look(machine: Machine, text: str) -> Finding:
     now = a_session(machine, text)
     ends = now.site.closes
     assert ends
-    return Registration(closing.written(ends), now.site.here(ends)).look(now.host)
+    return Registration(opening.written(ends), now.site.here(ends)).look(now.host)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ def look(machine: Machine, text: str) -> Finding:
     ],
 )
 def test_a_moment_is_the_machines_own_unless_it_says_otherwise(text: str, utc: str) -> None:
-    assert closing.written(end(text, BERLIN)) == utc
+    assert opening.written(end(text, BERLIN)) == utc
 
 
 def test_the_machines_zone_is_read_and_not_the_callers(tmp_path: Path) -> None:
@@ -107,7 +109,7 @@ def test_the_end_is_in_synapses_config_and_in_the_timer_and_goes_with_it(machine
     assert closing.KEY not in machine.at(closing.HOMESERVER).read_text()
     assert not machine.units[TIMER].enabled
     assert not machine.at(f"/etc/systemd/system/{TIMER}.d").exists()
-    assert not machine.at(closing.PLACE).exists()
+    assert not machine.at(opening.PLACE).exists()
 
 
 def test_without_an_end_there_is_no_timer() -> None:
@@ -188,20 +190,20 @@ def test_doctor_and_status_tell_until_when_and_that_it_is_open_still(machine: Ma
 @pytest.mark.parametrize(
     ("text", "page", "says"),
     [
-        (MINIMAL, {"mode": "closed", "until": None, "closed": True}, ""),
+        (MINIMAL, {"mode": "closed", "until": None, **NEVER, "closed": True}, ""),
         (
             f"{MINIMAL}registration: token\n",
-            {"mode": "token", "until": None, "closed": False},
+            {"mode": "token", "until": None, **NEVER, "closed": False},
             "with a token is open",
         ),
         (
             until(FUTURE),
-            {"mode": "token", "until": 4070908800, "closed": False},
+            {"mode": "token", "until": 4070908800, **NEVER, "closed": False},
             "; registration with a token is open until 2099-01-01 00:00 UTC",
         ),
         (
             until(PAST),
-            {"mode": "token", "until": 1767225600, "closed": True},
+            {"mode": "token", "until": 1767225600, **NEVER, "closed": True},
             "; registration with a token is closed since 2026-01-01 00:00 UTC",
         ),
     ],
@@ -243,7 +245,7 @@ def synapse(tmp_path: Path) -> Path:
 def test_what_starts_after_the_end_starts_closed(row: str, shut: bool, synapse: Path) -> None:
     """As the timer may be late, and a machine may have been off."""
     config = synapse / "homeserver.yaml"
-    row = row.replace("A SECOND AGO", closing.written(datetime.now(UTC) - timedelta(seconds=1)))
+    row = row.replace("A SECOND AGO", opening.written(datetime.now(UTC) - timedelta(seconds=1)))
     config.write_text(f"server_name: example.org\n{row}")
     words = ["-c", str(config), "-c", "/etc/matrix-synapse/conf.d"]
     env = {**os.environ, "PYTHONPATH": str(synapse), "TZ": "America/New_York"}
@@ -255,5 +257,5 @@ def test_what_starts_after_the_end_starts_closed(row: str, shut: bool, synapse: 
 
 def test_both_read_and_write_the_same_places() -> None:
     script = SCRIPT.read_text()
-    assert all(text in script for text in (closing.KEY, closing.CLOSED, closing.FORM))
-    assert time.strptime("2026-12-24 17:00:00 UTC", closing.FORM)
+    assert all(text in script for text in (closing.KEY, closing.CLOSED, opening.FORM))
+    assert time.strptime("2026-12-24 17:00:00 UTC", opening.FORM)
