@@ -231,6 +231,9 @@ class Config:
         if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):
             message = f"synapse.settings has a TURN server of its own ({', '.join(theirs)})"
             mistakes.append(Mistake(("turn", "enabled"), message, "keep one of the two"))
+        if self.calls.relay and not self.turn.enabled:
+            message = "it is the TURN server that relays, and turn.enabled is false"
+            mistakes.append(Mistake(("calls", "relay"), message, "write turn: {enabled: true}, or remove it"))
         taken = (self.server_name, self.client_hostname, self.admin_hostname)
         mistakes += self.calls.clashes(self.synapse.settings, self.federation.enabled, self.hostname, taken)
         if mistakes:

@@ -28,7 +28,7 @@ class Turn:
 EXPERIMENTS = ("msc4143_enabled", "msc4222_enabled")
 RELEASES = "https://github.com/element-hq/lk-jwt-service/releases"
 # What belongs to which of the two.
-GROUP, ROOMS = ("hostname", "livekit", "lk_jwt_service"), ("jitsi_hostname", "jitsi_repository")
+GROUP, ROOMS = ("hostname", "relay", "livekit", "lk_jwt_service"), ("jitsi_hostname", "jitsi_repository")
 UNKNOWN = "nobody whom this release could ask publishes the hash of lk-jwt-service, so it has to come from you"
 
 
@@ -67,13 +67,15 @@ class Repository:
 class Calls:
     """Calls of more than two: by servers of our own that Element Call uses, or by a Jitsi, our own or elsewhere.
 
-    `hostname` is where those servers answer; without one it is matrix-rtc.SERVER_NAME. `jitsi_hostname` is where our
+    `hostname` is where those servers answer; without one it is matrix-rtc.SERVER_NAME. `relay`: who can't reach them
+    directly comes by the TURN server. `jitsi_hostname` is where our
     own Jitsi does; without one it is meet.SERVER_NAME.
     """
 
     element_call: bool = False
     hostname: Annotated[str, names.hostname] | None = None
     external_ip: Annotated[str, addresses.external] = "auto"
+    relay: bool = False
     livekit: Release | None = None
     lk_jwt_service: Release | None = None
     jitsi: Annotated[str, jitsi] = "none"
@@ -89,7 +91,7 @@ class Calls:
         wrong = [
             Mistake((name,), f"means nothing without {needs}", "write that, or remove it")
             for name, needs in given
-            if getattr(self, name) is not None
+            if getattr(self, name) not in (None, False)
         ]
         if wrong:
             raise Mistakes(wrong)

@@ -109,6 +109,7 @@ WHAT: Mapping[str, str] = {
     "calls.element_call": "Servers for Element Call: LiveKit, and lk-jwt-service, which lets people in.",
     "calls.hostname": "Where they answer. Default: matrix-rtc. before the server name.",
     "calls.external_ip": "What others see of this machine behind a router; auto: what that name leads to.",
+    "calls.relay": "Whether who can reach LiveKit neither by UDP 7882 nor by TCP 7881 comes by the TURN server.",
     "calls.livekit": "Another archive of LiveKit than the one that this release pins.",
     "calls.livekit.url": "Its https address.",
     "calls.livekit.sha256": "Its hash, as sha256sum prints it.",

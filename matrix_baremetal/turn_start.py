@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from matrix_baremetal.addresses import without
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
-from matrix_baremetal.outside import external, mine, note
+from matrix_baremetal.outside import external, mine, note, seen
 
 USER = "matrix-turn"
 ETC = "/etc/matrix-turn"
@@ -21,6 +21,8 @@ CONFIG = f"{ETC}/turnserver.conf"
 PAIR = f"{ETC}/tls"
 SECRET = "/etc/matrix-baremetal/secrets/turn_shared_secret"
 RUN = "/run/matrix-baremetal/turn"
+# In our config, for this machine as others find it: group calls that are relayed to LiveKit beside.
+ITSELF = "allowed-peer-ip=itself"
 
 
 def prepare(host: Host, *, pair_alone: bool = False) -> None:
@@ -57,7 +59,9 @@ def whole(host: Host, text: str) -> Iterator[str]:
     denied = dict.fromkeys((*own, *seen_as))
     for line in text.splitlines():
         key, _, value = line.partition("=")
-        if key == "allowed-peer-ip":
+        if line == ITSELF:
+            yield from (f"{key}={address}" for address in itself(host, asked(text)))
+        elif key == "allowed-peer-ip":
             yield from (f"{key}={part}" for part in without(value, denied))
         elif key == "external-ip":
             yield from (f"{key}={address}/{inner}" for address in seen_as for inner in behind(own))
@@ -65,6 +69,11 @@ def whole(host: Host, text: str) -> Iterator[str]:
             yield line
     yield from (f"denied-peer-ip={address}" for address in denied)
     yield f"static-auth-secret={needed(host, SECRET).strip()}"
+
+
+def itself(host: Host, outside: str) -> tuple[str, ...]:
+    """The IPv4 addresses of this machine that callers are sent to; in a network without the internet, all it has."""
+    return seen(host, outside) or tuple(behind(mine(host)))
 
 
 def behind(own: list[str]) -> list[str]:

@@ -26,7 +26,7 @@ from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 CALLS = f"calls: {{element_call: true, lk_jwt_service: {{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}}}\n"
 LED = "bridges: {irc: {enabled: true, owner: alice}, whatsapp: {enabled: true}}"
 DDNS = "ddns: {provider: dynu, hostnames: [home.example.org], user: alice, password_file: /root/ddns}\n"
-ALL_CALLS = CALLS.replace("{element", "{jitsi: self-hosted, element")
+ALL_CALLS = CALLS.replace("{element", "{jitsi: self-hosted, relay: true, element")
 BESIDE = f"{ALL_CALLS}{DDNS}turn: {{enabled: true}}\n{LED}\nalerts: {{invite: [alice]}}\n"
 SITE = f"{MINIMAL}web_client: {{kind: element}}\n{BESIDE}"
 HOME = "example.org"

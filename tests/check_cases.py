@@ -95,6 +95,7 @@ CASES = (
     Case("ports.udp.3478", hears(3478), "nothing listens on port 3478 (UDP)"),
     Case("ports.udp.3478", hears(3478, "dns.service"), "held by another than matrix-turn.service"),
     Case("units.matrix-turn", unit("matrix-turn.service", active=False), "matrix-turn.service is inactive"),
+    Case("calls.relay", relays(allowed=("198.41.0.4",)), "nothing is relayed to LiveKit at"),
     Case("calls.livekit", web(f"https://{RTC}/livekit/sfu/", status=502), "LiveKit does not answer at https://"),
     Case("calls.tokens", web(f"https://{RTC}/livekit/jwt/healthz", status=404), "lk-jwt-service does not answer"),
     Case("calls.address", went_by("calls", "1.2.3.4"), "1.2.3.4, and", "warn"),

@@ -11,7 +11,7 @@ from matrix_baremetal.facts import addresses
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.relay import Answered, Asked, credentials
-from matrix_baremetal.turn_start import SECRET
+from matrix_baremetal.turn_start import SECRET, itself
 
 # Somebody on the internet, whom nothing is sent to: a permission is between the server and us.
 ANYBODY = "198.41.0.4"
@@ -65,12 +65,15 @@ class Relays(OfTurn):
 
 @dataclass(frozen=True)
 class Closed(OfTurn):
-    """Nobody gets to this machine or its network by way of a call."""
+    """Nobody gets to this machine or its network by way of a call; where there is an `outside`, an address or a name,
+    to where others find it all the same.
+    """
 
     form = "turn.closed"
     asks = "nothing is relayed to this machine itself, its network, or a provider's metadata"
 
     allowed: tuple[str, ...] = ()
+    outside: str = ""
 
     @property
     def after(self) -> tuple[str, ...]:
@@ -79,7 +82,8 @@ class Closed(OfTurn):
     def look(self, host: Host) -> Finding:
         networks = [ipaddress.ip_network(each) for each in self.allowed]
         others = (each for each in DENIED if not any(ipaddress.ip_address(each) in network for network in networks))
-        own = (each for each in addresses(host) if each not in self.allowed)
+        meant = (*self.allowed, *(itself(host, self.outside) if self.outside else ()))
+        own = (each for each in addresses(host) if each not in meant)
         seen = self.ask(host, "udp", tuple(dict.fromkeys((*others, *own))))
         if seen.fault:
             return self.skipped("see turn.relay.udp")

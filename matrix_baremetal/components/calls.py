@@ -11,14 +11,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
-from matrix_baremetal.calls_start import ETC, EXTERNAL
+from matrix_baremetal.calls_start import CONFIG, ETC, EXTERNAL, MARK
 from matrix_baremetal.checks import calls as checks
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.outside import OfCalls
 from matrix_baremetal.components.component import FOLLOWS, SECRETS, Component, service_reads
 from matrix_baremetal.components.delegation import JWT
 from matrix_baremetal.components.programs import OPT, download
-from matrix_baremetal.components.turn import PLAIN
+from matrix_baremetal.components.turn import ENCRYPTED, PLAIN
 from matrix_baremetal.config_beside import EXPERIMENTS
 from matrix_baremetal.needs import Below, Domain, Need, Needs, Port, Setting, VHost
 from matrix_baremetal.resources.accounts import SystemUser
@@ -26,6 +26,7 @@ from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.resources.files import Directory, File, Secret, random_text
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.turn_start import SECRET
 from matrix_baremetal.yamlfile import dump
 
 LIVEKIT, TOKENS = "matrix-livekit.service", "matrix-lk-jwt.service"
@@ -34,8 +35,20 @@ SFU = "/livekit/sfu"
 # LiveKit's own: for nginx, and for callers by TCP and UDP. Then that of lk-jwt-service.
 SIGNALS, TCP, UDP, GIVES = 7880, 7881, 7882, 8082
 NAME = "matrix"
-CONFIG, ENVIRONMENT = f"{ETC}/livekit.yaml", f"{ETC}/lk-jwt.env"
+ENVIRONMENT = f"{ETC}/lk-jwt.env"
 HEAD = "# Written by matrix-baremetal; a change here is undone by the next run.\n"
+
+
+# By which a caller comes to the TURN server, the fastest first.
+WAYS = ((PLAIN, "udp"), (PLAIN, "tcp"), (ENCRYPTED, "tls"))
+
+
+def relay(hostname: str, port: int, protocol: str) -> dict[str, Any]:
+    """The TURN server in the words of LiveKit's config; its secret comes at each start.
+
+    What LiveKit hands out is good for a day, as Synapse's is: a call goes on past the end of what it began with.
+    """
+    return {"host": hostname, "port": port, "protocol": protocol, "secret": MARK, "ttl": 86400}
 
 
 def keys() -> str:
@@ -89,7 +102,7 @@ class Calls(Component):
         yield File(EXTERNAL, f"{self.hostname if given == 'auto' else given}\n")
         yield File(ENVIRONMENT, HEAD + "".join(f"{key}={value}\n" for key, value in self._tokens().items()))
         for unit, name, files in (
-            (LIVEKIT, "livekit", (CONFIG, EXTERNAL)),
+            (LIVEKIT, "livekit", (CONFIG, EXTERNAL, *((SECRET,) if self.config.calls.relay else ()))),
             (TOKENS, "lk-jwt-service", (ENVIRONMENT,)),
         ):
             yield Service(unit, reads=(*files, KEYS.path, f"{OPT}/{name}/current", *service_reads(unit)))
@@ -100,6 +113,10 @@ class Calls(Component):
     def checks(self, needs: Needs) -> Iterator[Check]:
         yield checks.Answers(self.hostname, what="livekit", path=f"{SFU}/", unit=LIVEKIT, behind=SIGNALS)
         yield checks.Answers(self.hostname, what="tokens", path=f"{JWT}/healthz", unit=TOKENS, behind=GIVES)
+        if self.config.calls.relay:
+            given = self.config.turn.external_ip
+            outside = self.config.hostname if given == "auto" else given
+            yield checks.Relayed(ENCRYPTED, self.config.hostname, outside)
         yield OfCalls(self.hostname, UDP, self.config.calls.external_ip)
 
     def _programs(self) -> Iterator[Resource]:
@@ -116,6 +133,8 @@ class Calls(Component):
         if self.config.turn.enabled:
             # Else it tells clients of some that others run, who would learn who calls.
             rtc["stun_servers"] = [f"{self.config.hostname}:{PLAIN}"]
+        if self.config.calls.relay:
+            rtc["turn_servers"] = [relay(self.config.hostname, *way) for way in WAYS]
         return {
             "port": SIGNALS,
             "bind_addresses": ["127.0.0.1"],

@@ -21,7 +21,7 @@ from matrix_baremetal.resources.masks import Mask
 from matrix_baremetal.resources.packages import Packages
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.services import Service
-from matrix_baremetal.turn_start import CONFIG, ETC, PAIR, SECRET, USER
+from matrix_baremetal.turn_start import CONFIG, ETC, ITSELF, PAIR, SECRET, USER
 
 UNIT = "matrix-turn.service"
 DEBIANS = "coturn.service"
@@ -74,7 +74,8 @@ class Turn(Component):
         yield checks.Relays(PLAIN, config.hostname, "udp")
         yield checks.Relays(ENCRYPTED, config.hostname, "tls")
         yield OfTurn(config.hostname, PLAIN, turn.external_ip)
-        yield checks.Closed(PLAIN, config.hostname, turn.allowed_peers)
+        outside = config.hostname if turn.external_ip == "auto" else turn.external_ip
+        yield checks.Closed(PLAIN, config.hostname, turn.allowed_peers, outside if config.calls.relay else "")
         place = f"{TLS}/{config.hostname}/current"
         yield tls.Served(config.hostname, ENCRYPTED, place, config.tls.mode, "matrix-turn", "stun.turn")
 
@@ -92,6 +93,7 @@ class Turn(Component):
             *SETTINGS,
             *(f"denied-peer-ip={span(each)}" for each in (*PRIVATE, *SPECIAL)),
             *(f"allowed-peer-ip={span(each)}" for each in turn.allowed_peers),
+            *([ITSELF] if self.config.calls.relay else []),
         ]
         return HEAD + "".join(f"{row}\n" for row in rows)
 

@@ -33,9 +33,9 @@ def prepare() -> None:
     write_text(_HOME / "ca-certificates.crt", bundle)
 
 
-def argv(*command: str) -> list[str]:
-    """The command that runs `command` as the client."""
-    entered = ["nsenter", f"--net={network.namespace('client')}", "--", "unshare", "--mount", "--"]
+def argv(*command: str, space: str = "") -> list[str]:
+    """The command that runs `command` as the client; in the network namespace `space`, as somebody elsewhere."""
+    entered = ["nsenter", f"--net={space or network.namespace('client')}", "--", "unshare", "--mount", "--"]
     return [*entered, "sh", "-c", _SCRIPT, "client", str(_HOME), *command]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator, Sequence
 
-from . import network
+from . import client, network
 from .places import PREFIX, lock
 from .programs import call
 
@@ -28,6 +28,16 @@ class Home:
     def argv(self, command: Sequence[str]) -> list[str]:
         """The command of this machine that runs `command` there, with this machine's files."""
         return ["ip", "netns", "exec", self.space, *command]
+
+    def client_argv(self, command: Sequence[str]) -> list[str]:
+        """The same with the pretend internet's DNS and trust."""
+        return client.argv(*command, space=str(network.NETNS / self.space))
+
+    def bar(self, *rules: str) -> None:
+        """Let nothing out that one of these rules of nft names, and all else."""
+        rows = "\n".join(("type filter hook output priority 0;", *rules))
+        text = f"table inet bar\ndelete table inet bar\ntable inet bar {{\nchain out {{\n{rows}\n}}\n}}\n"
+        call(*self.argv(["nft", "-f", "-"]), input=text)
 
 
 @contextlib.contextmanager

@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import re
+import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 from tests.fake_releases import archive, sha256
-from tests.lab import Lab, network
+from tests.lab import Lab, client, nat, network
 from tests.lab.go import built
 from tests.lab.places import REPOSITORY
 from tests.matrix import Answer, Person
@@ -57,7 +58,7 @@ def calling(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
     began = time.monotonic()
     with lab.mirror.alone():
         turn = {"enabled": True, "allowed_peers": PEERS}
-        site.change(calls={"element_call": True, **offered(lab)}, turn=turn)
+        site.change(calls={"element_call": True, "relay": True, **offered(lab)}, turn=turn)
         site.mb("apply")
     sys.stderr.write(f"\ngroup calls switched on in {time.monotonic() - began:.1f} s\n")
     yield site
@@ -96,13 +97,16 @@ def journal(site: Site) -> str:
     return site.guest.run(f"journalctl --no-pager -n 40 {' '.join(f'-u {unit}' for unit in UNITS)}").stdout
 
 
-def called(site: Site, *people: Answer) -> dict[str, Any]:
-    """Both go in, and what came of it."""
+def called(site: Site, *people: Answer, home: nat.Home | None = None) -> dict[str, Any]:
+    """Both go in, from a home where there is one, and what came of it."""
     task = {"people": [{"url": each.data["url"], "jwt": each.data["jwt"]} for each in people]}
     words = [sys.executable, "-m", "tests.system.call"]
-    done = site.lab.client(
-        words, input=json.dumps(task), env={"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/.cache/livekit"}, timeout=120
+    argv = home.client_argv(words) if home else site.lab.client_argv(words)
+    env = client.environment({"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY}/.cache/livekit"})
+    done = subprocess.run(
+        argv, input=json.dumps(task), env=env, timeout=120, capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stderr
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -153,6 +157,29 @@ def beside(site: Site, person: Person) -> Iterator[None]:
     caller.end()
 
 
+@pytest.fixture
+def home(debian: int) -> Iterator[nat.Home]:
+    """Somebody behind a router."""
+    octet = network.HOMES[debian][0]
+    with nat.behind_a_router(f"home-{octet}", octet) as home:
+        yield home
+
+
+# Rules of nft: only the lab's names are asked for by UDP.
+NO_UDP = "udp dport != 53 drop"
+
+
+# By TLS the client's library trusts the world's authorities alone: doctor goes that way, to the same address.
+@pytest.mark.parametrize("barred", ["3478, 5349", "7881, 5349"], ids=["by TCP", "by the relay"])
+def test_a_network_that_lets_out_no_udp(
+    barred: str, calling: Site, people: tuple[Person, Person], home: nat.Home
+) -> None:
+    """There is one way left each time."""
+    home.bar(NO_UDP, f"tcp dport {{ {barred} }} reject with tcp reset")
+    answers = [asked(calling, openid(each), each.user, "!barred:x") for each in people]
+    assert called(calling, *answers, home=home)["sound"] == 200
+
+
 def datagrams(site: Site) -> int:
     """How many came to programs of this machine by UDP."""
     four = [line.split() for line in site.guest.read("/proc/net/snmp").splitlines() if line.startswith("Udp:")]
@@ -191,7 +218,15 @@ def test_doctor_sees_it_and_ports_are_told(calling: Site) -> None:
         "findings"
     ]
     found = {row["id"]: row["state"] for row in rows}
-    names = {"calls.livekit", "calls.tokens", "calls.address", "ports.udp.7882", "ports.7881", "ports.7880"}
+    names = {
+        "calls.livekit",
+        "calls.tokens",
+        "calls.address",
+        "calls.relay",
+        "ports.udp.7882",
+        "ports.7881",
+        "ports.7880",
+    }
     names |= {"turn.relay.udp", "turn.relay.tls", "turn.closed", "turn.address", "ports.udp.3478", "ports.5349"}
     assert names | {"ports.8082", "well-known.client"} <= set(found)
     assert {id: row for id, row in found.items() if row not in ("pass", "info")} == {}

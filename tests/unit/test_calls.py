@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from matrix_baremetal import components, config, names
-from matrix_baremetal.calls_start import ENVIRONMENT, prepare
+from matrix_baremetal.calls_start import CONFIG, ENVIRONMENT, WHOLE, prepare
 from matrix_baremetal.components import calls
 from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.dns_records import records
@@ -19,6 +19,7 @@ from matrix_baremetal.ports import openings
 from matrix_baremetal.resources.downloads import NAME
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.turn_start import SECRET, whole
 from matrix_baremetal.versions import read
 from tests.check_breaks import CALLS
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session, a_site
@@ -26,6 +27,7 @@ from tests.fakes import MINIMAL, FakeHost, Machine, a_session, a_site
 ON = MINIMAL + CALLS
 JITSI = f"{MINIMAL}calls: {{jitsi: meet.example.net}}\n"
 FOCUS = {"type": "livekit", "livekit_service_url": "https://matrix-rtc.example.org/livekit/jwt"}
+BY_RELAY = ON.replace("element_call: true", "element_call: true, relay: true") + "turn: {enabled: true}\n"
 UNITS = {"matrix-livekit.service", "matrix-lk-jwt.service"}
 KEYS = "/etc/matrix-baremetal/secrets/livekit_keys"
 
@@ -78,12 +80,12 @@ class TestConfig:
         assert data["rc_delayed_event_mgmt"] == {"per_second": 1, "burst_count": 20}
 
     def test_livekit_makes_no_rooms_and_its_config_has_no_key(self) -> None:
-        data = yaml.safe_load(file(ON, calls.CONFIG))
+        data = yaml.safe_load(file(ON, CONFIG))
         assert data["room"] == {"auto_create": False}
         assert data["bind_addresses"] == ["127.0.0.1"]
         assert data["rtc"] == {"tcp_port": 7881, "udp_port": 7882, "use_external_ip": False}
         assert not {"keys", "key_file"} & set(data)
-        ours = yaml.safe_load(file(f"{ON}turn: {{enabled: true}}\n", calls.CONFIG))["rtc"]["stun_servers"]
+        ours = yaml.safe_load(file(f"{ON}turn: {{enabled: true}}\n", CONFIG))["rtc"]["stun_servers"]
         assert ours == ["matrix.example.org:3478"]
         given = dict(line.split("=", 1) for line in file(ON, calls.ENVIRONMENT).splitlines()[1:])
         assert given == {
@@ -91,6 +93,14 @@ class TestConfig:
             "LIVEKIT_JWT_BIND": "127.0.0.1:8082",
             "LIVEKIT_FULL_ACCESS_HOMESERVERS": "example.org",
         }
+
+    def test_who_can_not_reach_it_comes_by_the_turn_server(self) -> None:
+        data = yaml.safe_load(file(BY_RELAY, CONFIG))
+        ways = [(way["host"], way["port"], way["protocol"]) for way in data["rtc"]["turn_servers"]]
+        there = "matrix.example.org"
+        assert ways == [(there, 3478, "udp"), (there, 3478, "tcp"), (there, 5349, "tls")]
+        assert "turn" not in data, "LiveKit's own would relay to anybody"
+        assert "turn_servers" not in yaml.safe_load(file(f"{ON}turn: {{enabled: true}}\n", CONFIG))["rtc"]
 
     def test_its_ports_are_told_and_are_nobody_elses(self) -> None:
         site = a_site(f"{ON}turn: {{enabled: true}}\nmetrics: {{enabled: true}}\n")
@@ -110,6 +120,7 @@ class TestConfig:
         [
             ("element_call: true", "nobody whom this release could ask publishes the hash of lk-jwt-service"),
             ("hostname: rtc.example.org", "means nothing without element_call: true"),
+            ("relay: true", "means nothing without element_call: true"),
             ("jitsi_hostname: meet.example.org", "means nothing without jitsi: self-hosted"),
             ("jitsi: https://meet.example.net", "a host name is no web address"),
             ("jitsi: 'meet.example.net;x'", "can't be a host name"),
@@ -132,6 +143,11 @@ class TestConfig:
     def test_what_does_not_go_with_it_is_refused(self, more: str, says: str) -> None:
         assert says in refused(ON + more)
         assert config.decode(MINIMAL + more, "c.yaml")
+
+    def test_without_the_turn_server_nothing_relays(self) -> None:
+        assert "calls.relay: it is the TURN server that relays, and turn.enabled is false" in refused(
+            BY_RELAY.replace("turn: {enabled: true}\n", "")
+        )
 
     def test_a_name_of_a_program_for_browsers_is_refused_and_the_homeservers_is_not(self) -> None:
         named = ON.replace("element_call: true", "element_call: true, hostname: {}").replace
@@ -160,6 +176,40 @@ class TestStart:
         prepare(FakeHost(machine))
         assert machine.at(ENVIRONMENT).read_text() == (f"NODE_IP={tells}\n" if tells else "")
         assert machine.at(ENVIRONMENT).stat().st_mode & 0o777 == 0o644
+
+    def test_the_turn_servers_secret_is_in_a_copy_that_livekit_alone_can_read(self, tmp_path: Path) -> None:
+        machine = Machine(tmp_path)
+        bring(machine, BY_RELAY)
+        prepare(FakeHost(machine))
+        secret = machine.at(SECRET).read_text().strip()
+        read = yaml.safe_load(machine.at(WHOLE).read_text())
+        assert {way["secret"] for way in read["rtc"]["turn_servers"]} == {secret}
+        assert machine.at(WHOLE).stat().st_mode & 0o777 == 0o640
+        assert machine.owners[WHOLE] == ("root", "matrix-livekit")
+        assert secret not in machine.at(CONFIG).read_text()
+
+    @pytest.mark.parametrize(
+        ("own", "leads", "opened"),
+        [
+            (("9.9.9.10", "172.17.0.1", "fe80::1"), (), ["9.9.9.10"]),
+            (("192.168.1.9",), ("9.9.9.9",), ["9.9.9.9"]),
+            (("192.168.1.9", "127.0.0.1"), (), ["192.168.1.9"]),
+        ],
+    )
+    def test_the_turn_server_relays_to_this_machine_as_others_find_it(
+        self, own: tuple[str, ...], leads: tuple[str, ...], opened: list[str], tmp_path: Path
+    ) -> None:
+        machine = Machine(tmp_path)
+        machine.addressed(*own)
+        machine.resolved["matrix.example.org"] = leads
+        bring(machine, BY_RELAY)
+        host = FakeHost(machine)
+        rows = list(whole(host, machine.at("/etc/matrix-turn/turnserver.conf").read_text()))
+        assert [row for row in rows if row.startswith("allowed")] == [f"allowed-peer-ip={each}" for each in opened]
+        assert {f"denied-peer-ip={each}" for each in own if each.startswith(("172", "127"))} <= set(rows)
+        for check in components.checks(a_site(BY_RELAY)):
+            if check.id in ("calls.relay", "turn.closed"):
+                assert check.look(host).state == "pass", check.look(host)
 
     def test_without_a_config_it_says_what_to_do(self, tmp_path: Path) -> None:
         with pytest.raises(Error, match="there is no /etc/matrix-calls/external_ip"):
