@@ -20,7 +20,7 @@ class Change:
     """One thing that differs, and how far we are with it.
 
     `action` is one of three, `verb` the word for a person; `kept` names the copy of a hand-made state that ours
-    replaced; `reason` says why it is pending, or waits for the first boot.
+    replaced; `reason` says why it is pending, or waits for the first boot, and `hint` what to do where it is ours.
     """
 
     kind: str
@@ -33,6 +33,7 @@ class Change:
     edited: bool = False
     kept: tuple[str, ...] = ()
     reason: str | None = None
+    hint: str | None = None
     seconds: float = 0.0
 
     @property
@@ -79,7 +80,7 @@ def converge(
 
     What was made before and is not among them is undone, unless they are not the `whole` of a site.
     Whoever stops asking stops the run between two steps. Raises `Error` where a step fails, or leaves a state that
-    still differs; a `Pending` step is told and passed over, and what comes after it is made.
+    still differs; one that is `Pending`, or fails and is spare, is told and passed over.
     """
     news = announced = False
     for wanted in resources:
@@ -119,8 +120,11 @@ def made(wanted: Resource, found: Resource | None, change: Change, host: Host, m
     kept = displaced(found, host, manifest)
     try:
         wanted.make(host, found)
-    except Pending as error:
-        return replace(change, outcome="pending", reason=error.message, seconds=time.monotonic() - began)
+    except Error as error:
+        if not (wanted.spare or isinstance(error, Pending)):
+            raise
+        seconds = time.monotonic() - began
+        return replace(change, outcome="pending", reason=error.message, hint=error.hint, seconds=seconds)
     again = wanted.find(host)
     if again != wanted:
         rows = "; ".join(f"{d.field} is {d.before or 'not there'}, not {d.after}" for d in wanted.differences(again))

@@ -273,10 +273,12 @@ def applied(site: Site, changes: Sequence[Change], *, json: bool, quiet: bool) -
     for change in pending if not json else ():
         print(f"{change.title} is pending: {change.reason}.")
         # A timer looks after certificates; whatever else has to wait goes on with the next run.
-        again = (
-            "It is tried again by itself, or now by" if change.kind == "Certificate" else "It goes on from there with"
-        )
-        print(f"{again}: matrix-baremetal apply")
+        if change.kind == "Certificate":
+            print("It is tried again by itself, or now by: matrix-baremetal apply")
+        else:
+            print(
+                f"{f'Next: {change.hint}. ' if change.hint else ''}It goes on from there with: matrix-baremetal apply"
+            )
 
 
 def rendered(paths: Sequence[str], *, json: bool, quiet: bool) -> None:

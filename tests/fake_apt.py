@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
+
 from matrix_baremetal.shell import Result
 from tests.fake_certificates import GOOD, FakeCertificates
 from tests.fake_units import Unit
 
 STATUS = "/var/lib/dpkg/status"
+PROGRAMS = {
+    "coturn": ("/usr/bin/turnserver",),
+    "bitlbee": ("/usr/sbin/bitlbee",),
+    "prometheus-node-exporter": ("/usr/bin/prometheus-node-exporter",),
+    "prometheus-postgres-exporter": ("/usr/bin/prometheus-postgres-exporter",),
+    "jitsi-meet-prosody": ("/usr/share/jitsi-meet/prosody-plugins/mod_token_verification.lua",),
+    "jicofo": ("/usr/share/jicofo/jicofo.jar",),
+    "jitsi-videobridge2": ("/usr/share/jitsi-videobridge/jitsi-videobridge.jar",),
+}
 
 
 class FakeApt(FakeCertificates):
@@ -23,6 +36,11 @@ class FakeApt(FakeCertificates):
         version = {"nginx": {12: "1.22.1-9+deb12u11", 13: "1.26.3-3"}[self.release]}.get(package, "1.0-1")
         old = place.read_text() if place.exists() else ""
         place.write_text(f"{old}Package: {package}\nStatus: install ok installed\nVersion: {version}\n\n")
+        for program in PROGRAMS.get(package, ()):
+            self.at(program).parent.mkdir(parents=True, exist_ok=True)
+            self.at(program).touch()
+            # A while ago, as of `_unit_of`.
+            os.utime(self.at(program), (time.time() - 9,) * 2)
         if package == "nginx":
             for directory in ("conf.d", "sites-enabled"):
                 self.at(f"/etc/nginx/{directory}").mkdir(parents=True, exist_ok=True)
@@ -41,6 +59,13 @@ class FakeApt(FakeCertificates):
             masked = self.at(f"/etc/systemd/system/{package}.service").is_symlink()
             self.units[f"{package}.service"].active = not masked
 
+    def _remove(self, place: Path) -> None:
+        """Remove a file, and the directories that hold nothing else."""
+        place.unlink(missing_ok=True)
+        while place.parent != self.at("/usr") and not any(place.parent.iterdir()):
+            place = place.parent
+            place.rmdir()
+
     def _unit_of(self, name: str) -> None:
         self.units[name] = Unit(enabled=True)
         self.units[name].start()
@@ -58,6 +83,8 @@ class FakeApt(FakeCertificates):
         elif words[0] == "purge":
             whole = self.at(STATUS).read_text().split("\n\n")
             gone = {f"Package: {name}" for name in names}
+            for program in (each for name in names for each in PROGRAMS.get(name, ())):
+                self._remove(self.at(program))
             self.at(STATUS).write_text("\n\n".join(text for text in whole if text.split("\n")[0] not in gone))
         return GOOD
 

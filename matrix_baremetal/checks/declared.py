@@ -192,7 +192,9 @@ class Additions(Check):
 
     def look(self, host: Host) -> Finding:
         ours = {path for resource in self.resources for path in resource.paths}
-        reads = [path for r in self.resources if isinstance(r, Service) for path in r.reads]
+        # What is below /usr is of packages, as the modules that Jitsi's Prosody reads are.
+        units = (r for r in self.resources if isinstance(r, Service))
+        reads = [path for unit in units for path in unit.reads if not path.startswith("/usr/")]
         folders = [path for path in dict.fromkeys(reads) if (node := host.node(path)) and node.kind == "directory"]
         added = [path for path in files(host, tuple(folders)) if path not in ours]
         if not added:

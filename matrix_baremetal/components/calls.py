@@ -105,7 +105,8 @@ class Calls(Component):
             (LIVEKIT, "livekit", (CONFIG, EXTERNAL, *((SECRET,) if self.config.calls.relay else ()))),
             (TOKENS, "lk-jwt-service", (ENVIRONMENT,)),
         ):
-            yield Service(unit, reads=(*files, KEYS.path, f"{OPT}/{name}/current", *service_reads(unit)))
+            program = f"{OPT}/{name}/current"
+            yield Service(unit, reads=(*files, KEYS.path, program, *service_reads(unit)), program=program)
         if not self.config.turn.enabled:
             # Else the TURN server has it.
             yield FOLLOWS

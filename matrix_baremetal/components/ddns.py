@@ -53,7 +53,7 @@ class Ddns(Component):
         yield Mask(DEBIANS)
         # Debian 13's speaks TLS by curl, which comes with it.
         tls = () if self.site.facts.release > 12 else ("libio-socket-ssl-perl",)
-        yield Packages("dynamic DNS", ("ddclient", *tls))
+        yield Packages("dynamic DNS", ("ddclient", *tls), beside=True)
         yield Directory(ETC, 0o755)
         yield Scratch(PLACE, 0o700, USER, USER)
         yield File(SETTINGS, json.dumps(settings(wanted), indent=2) + "\n")

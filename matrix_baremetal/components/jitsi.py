@@ -127,7 +127,7 @@ class Jitsi(Component):
             FOCUS: (f"{ETC}/focus.conf", *java, secrets["focus"]),
             BRIDGE: (f"{ETC}/bridge.conf", EXTERNAL, *java, secrets["bridge"]),
         }.items():
-            yield Service(unit, reads=(*files, READS[unit], *service_reads(unit)))
+            yield Service(unit, reads=(*files, READS[unit], *service_reads(unit)), program=READS[unit])
         if not self.config.turn.enabled and not self.config.calls.element_call:
             # Else one of those has it.
             yield FOLLOWS

@@ -55,13 +55,13 @@ class Metrics(Component):
         for port in self.ports:
             # Before the package comes, which would start it.
             yield Mask(f"{PACKAGES[port]}.service")
-        yield Packages("metrics", tuple(PACKAGES[port] for port in self.ports))
+        yield Packages("metrics", tuple(PACKAGES[port] for port in self.ports), beside=True)
         yield Directory(ETC, 0o755)
         if POSTGRES in self.ports:
             yield Monitor(USER, port=self.site.cluster.port)
             yield File(f"{ETC}/postgres", environment(self.site.cluster.port))
         for port in self.ports:
-            yield Service(UNITS[port], reads=(ETC, *service_reads(UNITS[port])))
+            yield Service(UNITS[port], reads=(ETC, *service_reads(UNITS[port])), program=f"/usr/bin/{PACKAGES[port]}")
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         yield metrics.Answers("synapse", SYNAPSE, "/_synapse/metrics", "synapse_build_info")

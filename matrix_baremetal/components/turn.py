@@ -25,6 +25,7 @@ from matrix_baremetal.turn_start import CONFIG, ETC, ITSELF, PAIR, SECRET, USER
 
 UNIT = "matrix-turn.service"
 DEBIANS = "coturn.service"
+PROGRAM = "/usr/bin/turnserver"
 # What clients expect (RFC 8656 §6), and for each relayed way one port of the range: two for most calls of two.
 PLAIN, ENCRYPTED, FIRST, LAST = 3478, 5349, 49152, 49407
 # How many ways one person may have, and all together: fewer than there are ports.
@@ -62,7 +63,7 @@ class Turn(Component):
         yield SystemUser(USER)
         # Before the package comes.
         yield Mask(DEBIANS)
-        yield Packages("calls", ("coturn",))
+        yield Packages("calls", ("coturn",), beside=True)
         yield Directory(ETC, 0o755)
         yield File(CONFIG, self._config())
         yield Link(PAIR, f"{TLS}/{self.config.hostname}/current")
@@ -131,5 +132,6 @@ def uris(hostname: str) -> list[str]:
 def service(pair: str) -> Service:
     """It runs with its config, and serves the certificate that is in `pair` now."""
     certificate = f"{pair}/fullchain.pem"
-    reads = (CONFIG, SECRET, PAIR, *service_reads(UNIT), certificate)
-    return Service(UNIT, reads=reads, reloads=(certificate,))
+    # The program too: Debian starts its own unit again for a newer one, and that is masked.
+    reads = (CONFIG, SECRET, PAIR, *service_reads(UNIT), PROGRAM, certificate)
+    return Service(UNIT, reads=reads, reloads=(certificate,), program=PROGRAM)

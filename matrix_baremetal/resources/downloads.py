@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import ClassVar, Self
 
-from matrix_baremetal.errors import Error, Pending, Unreached
+from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host, said_of
 from matrix_baremetal.resources import signature
 from matrix_baremetal.resources.python import MARK, put_aside
@@ -48,6 +48,11 @@ class Download(Resource):
     runs: str = field(default="", compare=False)
 
     @property
+    def spare(self) -> bool:
+        """Yes: the homeserver itself is no release of this kind."""
+        return True
+
+    @property
     def paths(self) -> tuple[str, ...]:
         return (f"{self.path}/current",)
 
@@ -62,10 +67,7 @@ class Download(Resource):
         place = f"{self.path}/{self.version}"
         host.mkdir(self.path, 0o755)
         if mark(host, place) != self.sha256:
-            try:
-                self._bring(host, place)
-            except Unreached as error:
-                raise Pending(error.message, hint=error.hint) from None
+            self._bring(host, place)
         before = host.target(f"{self.path}/current")
         host.link(f"{self.path}/current", self.version)
         for name in set(host.names(self.path)) - {"current", self.version, before}:

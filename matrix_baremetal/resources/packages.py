@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from matrix_baremetal.errors import Error
@@ -20,12 +20,21 @@ ADDED = "/var/lib/matrix-baremetal/packages"
 
 @dataclass(frozen=True)
 class Packages(Resource):
-    """Debian packages that are installed, whatever their version: apt and its owner decide about that."""
+    """Debian packages that are installed, whatever their version: apt and its owner decide about that.
+
+    They are `beside` the homeserver where that does without them.
+    """
 
     live: ClassVar[bool] = True
 
     purpose: str
     names: tuple[str, ...] = ()
+    beside: bool = field(default=False, compare=False)
+
+    @property
+    def spare(self) -> bool:
+        """Where they are beside it."""
+        return self.beside
 
     @property
     def title(self) -> str:

@@ -67,6 +67,11 @@ class Resource(ABC):
         return f"{type(self).__name__.lower()} {self.name}"
 
     @property
+    def spare(self) -> bool:
+        """Whether a run goes on where this fails: what a part beside the homeserver has from elsewhere."""
+        return False
+
+    @property
     def noun(self) -> str:
         """What a person calls one of its kind; nothing where it is none to count."""
         return re.sub(r"(?<!^)(?=[A-Z])", " ", type(self).__name__).lower()

@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
-from matrix_baremetal.errors import Error
+from matrix_baremetal.errors import Error, Pending
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Reader, Resource
 from matrix_baremetal.resources.systemd import last_lines, main_process, shown
@@ -35,7 +35,8 @@ class Service(Reader):
 
     `reads` are the files and directories (of drop-ins) whose content it took at its start. Those of them that are
     among `reloads` it takes again on `systemctl reload`, with new workers where it has any, and says in `log` why it
-    didn't; for others it is restarted. `light` says that it is stale in such alone.
+    didn't; for others it is restarted. `light` says that it is stale in such alone. It waits for its `program`,
+    where one is named.
     """
 
     live: ClassVar[bool] = True
@@ -48,6 +49,7 @@ class Service(Reader):
     light: bool = field(default=False, compare=False)
     reloads: tuple[str, ...] = field(default=(), compare=False)
     log: str = field(default="", compare=False)
+    program: str = field(default="", compare=False)
 
     @property
     def title(self) -> str:
@@ -113,6 +115,8 @@ class Service(Reader):
         return newest(host, self.kept) > since, newest(host, self.reloads) > since
 
     def make(self, host: Host, found: Self | None) -> None:
+        if self.program and host.node(self.program) is None:
+            raise Pending(f"its program {self.program} is not there yet")
         host.run("systemctl", "daemon-reload")
         if self.enabled and not (found and found.enabled):
             host.run("systemctl", "enable", "--quiet", self.unit)

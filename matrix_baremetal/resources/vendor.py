@@ -77,6 +77,11 @@ class VendorPackages(Resource):
     answers: tuple[tuple[str, str, str, str], ...] = field(default=(), compare=False)
 
     @property
+    def spare(self) -> bool:
+        """Yes: the homeserver needs none of them."""
+        return True
+
+    @property
     def title(self) -> str:
         return f"packages of {self.source}"
 

@@ -54,6 +54,15 @@ class Live(Thing):
 
 
 @dataclass(frozen=True)
+class Spare(Thing):
+    """A thing that the others do without."""
+
+    @property
+    def spare(self) -> bool:
+        return True
+
+
+@dataclass(frozen=True)
 class Reading(Reader):
     """Reads files, and is stale when they differ from its copy."""
 
@@ -147,6 +156,13 @@ def test_what_is_pending_is_told_and_the_rest_is_made(machine: Machine) -> None:
     changes = run(machine, replace(A, mood="pending"), B)
     assert [(c.outcome, c.reason) for c in changes] == [("pending", "not yet"), ("done", None)]
     assert names(run(machine, A, B)) == [("create", "/etc/a")]
+
+
+def test_what_is_spare_and_fails_is_pending_with_what_to_do(machine: Machine) -> None:
+    (change, after) = run(machine, Spare("/etc/a", mood="fails"), B)
+    assert (change.outcome, change.reason, change.hint) == ("pending", "it fails", "try something else")
+    assert after.outcome == "done"
+    assert names(run(machine, Spare("/etc/a"), B)) == [("create", "/etc/a")]
 
 
 def test_an_error_stops_the_run_with_all_of_it_announced(machine: Machine) -> None:

@@ -58,7 +58,8 @@ What apply would change for example.org, in this order:
 1 to create, 1 to update, 1 to restart, 1 to start, 1 to remove. \
 Nothing has been changed. To do it: matrix-baremetal apply
 """
-KEYS = ["kind", "name", "title", "action", "verb", "differences", "outcome", "edited", "kept", "reason", "seconds"]
+KEYS = ["kind", "name", "title", "action", "verb", "differences", "outcome", "edited", "kept"]
+KEYS += ["reason", "hint", "seconds"]
 
 
 def page(
@@ -114,6 +115,14 @@ def test_how_a_run_ended_is_told_and_what_is_pending_with_its_reason(capsys: Cap
     assert text.startswith(("1 changes in ", "1 change in "))
     assert "certificate for a.org is pending: no DNS" in text
     assert text.rstrip().endswith("matrix-baremetal apply")
+
+
+def test_of_what_waits_for_its_operator_the_next_step_is_told(capsys: Captured) -> None:
+    waits = replace(STARTED, kind="Download", title="download x", outcome="pending", reason="404", hint="curl -I x")
+    report.applied(a_site(), [waits, replace(waits, hint=None)], json=False, quiet=False)
+    told = capsys.readouterr().out.splitlines()[1:]
+    again = "It goes on from there with: matrix-baremetal apply"
+    assert told == ["download x is pending: 404.", f"Next: curl -I x. {again}", "download x is pending: 404.", again]
 
 
 def test_a_run_that_changed_nothing_says_so_and_a_quiet_one_nothing(capsys: Captured) -> None:

@@ -19,6 +19,7 @@ from matrix_baremetal.kernel import Listener
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.masks import Mask
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.shell import Result
 from matrix_baremetal.turn_start import CONFIG, RUN, SECRET, prepare, whole
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session, a_site
 
@@ -194,6 +195,28 @@ class TestLife:
         machine = Machine(tmp_path)
         machine.put("/etc/systemd/system/coturn.service", "[Service]\n")
         with pytest.raises(Error, match="is somebody's own"):
+            bring(machine, ON)
+
+    def test_where_apt_has_none_the_homeserver_comes_up_without(self, tmp_path: Path) -> None:
+        machine = Machine(tmp_path, packages=("nginx", "postgresql", "certbot"))
+        machine.more["apt-get"] = lambda words: Result(100, "", "E: Unable to locate package coturn")
+        now = a_session(machine, ON)
+        ended = {c.title: c for c in converge(now.resources, now.host, now.manifest) if c.ended}
+        waits = {title: change.reason for title, change in ended.items() if change.outcome == "pending"}
+        assert waits == {
+            "packages for calls": "apt could not install coturn: E: Unable to locate package coturn",
+            UNIT: "its program /usr/bin/turnserver is not there yet",
+        }
+        assert machine.unit("matrix-synapse.service").active
+        assert machine.unit("nginx.service").active
+        del machine.more["apt-get"]
+        assert {"update packages for calls", f"start {UNIT}"} <= set(bring(machine, ON))
+        assert machine.unit(UNIT).active
+
+    def test_where_apt_can_not_install_what_the_homeserver_needs_it_is_an_error(self, tmp_path: Path) -> None:
+        machine = Machine(tmp_path, packages=("postgresql", "certbot"))
+        machine.more["apt-get"] = lambda words: Result(100, "", "E: Unable to locate package nginx")
+        with pytest.raises(Error, match="apt could not install nginx"):
             bring(machine, ON)
 
     def test_a_second_run_does_nothing(self, machine: Machine) -> None:

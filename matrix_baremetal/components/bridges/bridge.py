@@ -99,7 +99,7 @@ class Bridge(Component):
             yield Directory(drop_in, 0o755)
             yield File(f"{drop_in}/50-matrix-baremetal.conf", f"{HEAD}Environment='OPTIONS={options}'\n")
             reads = (*reads, f"{drop_in}/50-matrix-baremetal.conf")
-        yield Service(self.unit, reads=reads)
+        yield Service(self.unit, reads=reads, program=self.reads()[0])
 
     def help(self) -> list[str]:
         """What to do first, a line each."""
@@ -116,7 +116,7 @@ class Bridge(Component):
 
     @abstractmethod
     def reads(self) -> tuple[str, ...]:
-        """What of its program it has to be restarted for."""
+        """What of its program it has to be restarted for, the program itself first."""
 
     def options(self) -> Iterator[str]:
         """The words behind its program's name that come of the config."""

@@ -82,12 +82,12 @@ class Xmpp(Heisenbridge):
         yield SystemUser(USER)
         # Before the package comes.
         yield Mask(DEBIANS)
-        yield Packages("the bridge to XMPP", ("bitlbee",))
+        yield Packages("the bridge to XMPP", ("bitlbee",), beside=True)
         yield Directory(ETC, 0o755)
         yield File(f"{ETC}/bitlbee.conf", CONFIG)
         for place in (HOME, f"{HOME}/accounts"):
             yield Directory(place, 0o700, owner=USER, group=USER)
-        yield Service(GATEWAY, reads=(f"{ETC}/bitlbee.conf", *service_reads(GATEWAY)))
+        yield Service(GATEWAY, reads=(f"{ETC}/bitlbee.conf", *service_reads(GATEWAY)), program="/usr/sbin/bitlbee")
         yield from super().resources(needs)
 
     def data(self, needs: Needs) -> Data:
