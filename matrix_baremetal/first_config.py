@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from matrix_baremetal import names
 from matrix_baremetal.config import Unusable
+
+# What a new server has beside the homeserver, as lines that its operator sees and can take out.
+PARTS = {
+    "web_client": "web_client:\n  kind: element",
+    "admin_ui": "admin_ui:\n  enabled: true",
+    "turn": "turn:\n  enabled: true",
+}
 
 
 def text(
@@ -13,11 +21,11 @@ def text(
     email: str | None = None,
     admin: str | None = None,
     tls: Literal["acme", "self-signed"] = "acme",
-    relay: str | None = None,
+    without: Mapping[str, str] | None = None,
 ) -> str:
     """Give the text of a new config.yaml: what has no default, and comments on what else there is.
 
-    A new server relays calls; `relay` says why this one does not, in a sentence without its end.
+    `without` are those of `PARTS` that this server has not, each with the reason: a sentence without its end.
     Raises `Unusable` with every value that can't stand in it, so that a run without a terminal hears of all at once.
     """
     wrong = []
@@ -37,11 +45,14 @@ def text(
         server_name=_quoted(server_name),
         tls="" if tls == "acme" else f"\ntls:\n  mode: {tls}\n",
         email=f"  email: {_quoted(email)}" if email else "  # email: admin@example.org",
-        relay="turn:\n  enabled: true"
-        if relay is None
-        else f"# {relay[:1].upper()}{relay[1:]}.\n# turn:\n#   enabled: true",
+        **{part: _part(part, (without or {}).get(part)) for part in PARTS},
         admin=f"\nadmins:\n  - name: {_quoted(admin)}\n" if admin else "",
     )
+
+
+def _part(name: str, absent: str | None) -> str:
+    lines = PARTS[name]
+    return lines if absent is None else f"# {absent[:1].upper()}{absent[1:]}.\n# " + lines.replace("\n", "\n# ")
 
 
 def _quoted(text: str) -> str:
@@ -73,11 +84,14 @@ acme:
 
 # Calls between people behind routers go by a relay here (TURN), for people with an account alone. What a router or a
 # firewall has to let in for it: matrix-baremetal show ports.
-{relay}
+{turn}
 
-# A web client at chat.<server_name>, whose DNS record must lead here. See web_client in matrix-baremetal.yaml(5).
-# web_client:
-#   kind: element
+# A web client at chat.<server_name>, whose DNS record must lead here: element, hydrogen, or none.
+{web_client}
+
+# A page for administrators at admin.<server_name>, whose DNS record must lead here. It is for private networks alone,
+# unless allow lists others: matrix-baremetal.yaml(5).
+{admin_ui}
 
 # Anything of Synapse's own configuration goes below synapse.settings and is passed on as it is.
 # synapse:

@@ -50,7 +50,11 @@ LEFT: Mapping[str, str] = {
     **{key: _WORKERS for key, instead in settings.OURS.items() if instead == "use synapse.workers"},
 }
 # Where the usual image of Synapse has its folder.
-NO_RELAY = "whoever relayed calls before goes on doing so"
+NONE_OF_OURS = {
+    "web_client": "none was here before",
+    "admin_ui": "none was here before",
+    "turn": "whoever relayed calls before goes on doing so",
+}
 INSIDE = re.compile(r"/data(/|$)")
 
 
@@ -82,7 +86,7 @@ class Takeover:
         more = (
             "\n# Taken over from the Synapse that was here before.\n" + dump(blocks, careful=True) if blocks else ""
         )
-        return first_config.text(self.server_name, email, relay=NO_RELAY) + more
+        return first_config.text(self.server_name, email, without=NONE_OF_OURS) + more
 
     def against(self, ours: Mapping[str, Any]) -> Takeover:
         """The same where there is a config already, which stays as it is: what is not in it is left out."""

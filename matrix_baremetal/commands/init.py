@@ -69,14 +69,15 @@ def write(args: Namespace) -> bool:
             hint="matrix-baremetal init --server-name example.org --email you@example.org --yes",
         )
     host, name = seam(args)
-    taken = relays(host)
-    text = first_config.text(server_name, email or None, getattr(args, "admin", None), relay=taken)
+    without = dict.fromkeys(args.without, "left out when this was written")
+    if "turn" not in without and (taken := relays(host)):
+        log.warn(f"{taken}, so calls are not relayed: see turn in {name}")
+        without["turn"] = taken
+    text = first_config.text(server_name, email or None, getattr(args, "admin", None), without=without)
     if host.node(os.path.dirname(name)) is None:
         host.mkdir(os.path.dirname(name), 0o755)
     # Root's alone: synapse.settings may come to hold a password.
     host.write(name, text, 0o600)
-    if taken:
-        log.warn(f"{taken}, so calls are not relayed: see turn in {name}")
     return asking
 
 

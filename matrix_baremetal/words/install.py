@@ -8,7 +8,8 @@ from matrix_baremetal.words.common import Commands, command, common, converging,
 
 INIT_EXAMPLE = """\
   matrix-baremetal init
-  matrix-baremetal init --server-name example.org --email you@example.org --yes"""
+  matrix-baremetal init --server-name example.org --email you@example.org --yes
+  matrix-baremetal init --server-name example.org --without web_client,admin_ui"""
 INSTALL_EXAMPLE = """\
   matrix-baremetal install
   matrix-baremetal install --unattended --server-name example.org --email you@example.org --admin alice"""
@@ -36,9 +37,22 @@ def add(commands: Commands) -> None:
     internal.add_argument("action", choices=("deploy", "retry", "rehearse"))
 
 
+def parts(text: str) -> tuple[str, ...]:
+    """Parts of a new config. Raises `ArgumentTypeError` where it knows one by no such name."""
+    from matrix_baremetal.first_config import PARTS
+
+    found = tuple(text.split(","))
+    for name in found:
+        if name not in PARTS:
+            raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(PARTS)}")
+    return found
+
+
 def questions(words: argparse.ArgumentParser) -> None:
     """What init would ask."""
     words.add_argument("--server-name", metavar="NAME", help="the part after the colon in @alice:example.org")
     words.add_argument("--email", metavar="ADDRESS", help="for the certificate authority")
+    help = "leave these out of the config: web_client, admin_ui, turn; with a comma between them"
+    words.add_argument("--without", metavar="PART", type=parts, default=(), help=help)
     words.add_argument("--yes", action="store_true", help="ask nothing; take the defaults")
     words.set_defaults(unattended=False)

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.fake_releases import archive as archive_of
+from tests.fake_releases import sha256
 from tests.lab import Lab
 from tests.system import archive, invariants
 from tests.system.readme import commands
@@ -20,6 +22,9 @@ pytestmark = pytest.mark.lab
 INSTALL = "sudo apt install matrix-baremetal"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
 UNIT = "matrix-baremetal-firstboot.service"
+# What a new config has of makers who are not in this internet, and the line that it has of each.
+PAGES = {"element": "  kind: element\n", "ketesa": "admin_ui:\n  enabled: true\n"}
+OPT = "/opt/matrix-baremetal"
 OVER = {"UnitFileState": "disabled", "ActiveState": "inactive"}
 FIND = (
     "find / -xdev ( -path /proc -o -path /sys -o -path /run -o -path /tmp -o -path /srv -o -path /var/cache -o -path "
@@ -85,11 +90,11 @@ def listed(site: Site, what: str) -> set[str]:
     return set(site.guest.run(psql).stdout.split())
 
 
-def test_from_nonsense_to_a_homeserver_and_to_nothing(door: Door) -> None:
+def test_from_nonsense_to_a_homeserver_and_to_nothing(door: Door, lab: Lab) -> None:
     """One machine through its whole life, as each of its ages is dear to come to."""
     refused(door)
     set_up(door)
-    answers(door)
+    answers(door, lab)
     upgraded_and_asked_again(door)
     removed_and_back(door)
     purged(door)
@@ -130,12 +135,34 @@ def set_up(door: Door) -> None:
         assert time.monotonic() < end, said(door)
         time.sleep(0.3)
     door.guest.reboot()
-    assert f"{door.server_name} is ready after" in wait_until_set_up(door)
+    told = wait_until_set_up(door)
+    assert f"{door.server_name} runs, but not all is in place yet, after" in told
+    for name in PAGES:
+        assert re.search(
+            rf"^ *pending +download {OPT}/{name}: https://github.com/\S+ can't be had", told, re.MULTILINE
+        )
 
 
-def answers(door: Door) -> None:
-    """It is a homeserver as any other, with all that a new config has: calls are relayed."""
+def answers(door: Door, lab: Lab) -> None:
+    """It is a homeserver as any other, with all that a new config has: calls are relayed, and the two pages come as
+    soon as somebody has them.
+    """
     assert door.answers()
+    assert {fault["id"] for fault in door.status()["faults"]} == {"files"}
+    before = door.runs()
+    with lab.mirror.alone():
+        text = door.guest.read(CONFIG)
+        for name, line in PAGES.items():
+            data = archive_of({f"{name}/index.html": f"A stand-in for {name}".encode()})
+            lab.mirror.put(f"https://mirror.test/{name}.tar.gz", data)
+            release = {"url": f"https://mirror.test/{name}.tar.gz", "sha256": sha256(data)}
+            assert text.count(line) == 1
+            text = text.replace(line, f"{line}  release: {json.dumps(release)}\n")
+        door.guest.write(CONFIG, text, 0o600)
+        door.mb("apply")
+    for name, host in (("element", "chat"), ("ketesa", "admin")):
+        assert door.get("/", f"{host}.{door.server_name}").text == f"A stand-in for {name}"
+    assert door.runs() == before, "nothing was started again for them"
     assert door.status()["faults"] == []
     relay = json.loads(door.mb("doctor", "turn", "--json").stdout)["findings"]
     assert len(relay) >= 4 and {row["state"] for row in relay} == {"pass"}, relay

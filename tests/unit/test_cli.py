@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix_baremetal import __version__, cli
+from matrix_baremetal import __version__, cli, config
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.words import parser
@@ -154,6 +154,17 @@ def test_init_writes_a_config_that_can_be_read_and_never_a_second(tmp_path: Path
     assert (tmp_path / "etc/matrix-baremetal/config.yaml").read_text() == text
     assert (tmp_path / "etc/matrix-baremetal/config.yaml").stat().st_mode & 0o777 == 0o600
     assert said(cli.main(["--root", str(tmp_path), "plan"]), capsys)[0] == 3
+
+
+def test_init_leaves_out_what_is_not_wanted_and_knows_what_it_may_be(tmp_path: Path, capsys: Captured) -> None:
+    file = tmp_path / "my.yaml"
+    words = ["--config", str(file), "init", "--server-name", "a.org", "--yes", "--without"]
+    assert said(cli.main([*words, "turn,web_client"]), capsys)[0] == 0
+    written = config.decode(file.read_text(), "c")
+    assert (written.turn.enabled, written.web_client.kind, written.admin_ui.enabled) == (False, "none", True)
+    with pytest.raises(SystemExit):
+        cli.main([*words, "turn,mail"])
+    assert "'mail' is not one of web_client, admin_ui, turn" in said(2, capsys)[2]
 
 
 def test_init_leaves_a_directory_that_is_there_as_it_is(tmp_path: Path, capsys: Captured) -> None:

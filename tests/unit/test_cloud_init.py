@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from matrix_baremetal import config
+from matrix_baremetal import config, first_config
 from matrix_baremetal.session import CONFIG
 
 PAGE = Path(__file__).parents[2] / "docs/cloud-init.yaml"
@@ -31,6 +31,9 @@ def test_its_config_is_one_and_is_for_root_alone(files: dict[str, Any]) -> None:
     assert decoded.acme.email == "you@example.org"
     assert [(a.name, a.password_hash, a.password_file) for a in decoded.admins] == [("admin", None, None)]
     assert files[CONFIG]["permissions"] == "0600"
+    new = config.decode(first_config.text("example.org"), CONFIG)
+    parts = [(each.web_client, each.admin_ui, each.turn) for each in (decoded, new)]
+    assert parts[0] == parts[1], "it has what init writes"
 
 
 def test_the_line_for_a_hash_is_at_its_place() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import parts
-from matrix_baremetal import config, first_config
+from matrix_baremetal import config
 from matrix_baremetal.config import Acme, Admin, Config, Federation, Synapse, Tls
 from matrix_baremetal.errors import ConfigError
 
@@ -271,45 +271,6 @@ def test_load_refuses_what_is_no_file(tmp_path: Path) -> None:
     loop.symlink_to(loop)
     with pytest.raises(config.Unusable, match="can't be read"):
         config.load(loop)
-
-
-@pytest.mark.parametrize("email", [None, "admin@example.org", "a+b@1.org"])
-@pytest.mark.parametrize("admin", [None, "alice", "no", "0x1", "1e3", "a=b.c"])
-@pytest.mark.parametrize("tls", ["acme", "self-signed"])
-def test_the_first_file_says_what_was_asked(email: str | None, admin: str | None, tls: str) -> None:
-    text = first_config.text("1.xn--mnchen-3ya.de", email, admin, tls)  # type: ignore[arg-type]
-    site = read(text)
-    assert site.server_name == "1.xn--mnchen-3ya.de"
-    assert site.acme.email == email
-    assert site.tls.mode == tls
-    assert site.turn.enabled
-    assert [person.name for person in site.admins] == ([admin] if admin else [])
-    assert "NEVER change" in text
-    assert "matrix-baremetal.yaml(5)" in text
-    assert max(len(line) for line in text.splitlines()) < 120
-    assert "\n\n\n" not in text
-
-
-COMMENTED = ("# hostname", "# federation", "#   ", "# registration", "# turn:", "# web_client", "# synapse")
-
-
-def test_the_commented_lines_of_the_first_file_are_valid_too() -> None:
-    text = first_config.text("example.org", "a@b.de", "alice", relay="port 3478 (UDP) is in use")
-    assert not read(text).turn.enabled
-    lines = [line[2:] if line.startswith(COMMENTED) else line for line in text.split("\n")]
-    site = read("\n".join(lines))
-    assert site.federation.allow == ("matrix.org",)
-    assert site.registration == "token"
-    assert site.turn.enabled
-    assert site.web_client.kind == "element"
-    assert site.synapse.settings == {"max_upload_size": "100M"}
-
-
-def test_the_first_file_is_refused_with_all_reasons() -> None:
-    with pytest.raises(config.Unusable) as caught:
-        first_config.text("Example.org", "root", "'\nx: y")
-    assert [line.partition(":")[0] for line in caught.value.message.split("\n")] == ["server_name", "email", "admin"]
-    assert caught.value.status == 2
 
 
 def test_that_of_the_benchmark_of_all_parts_is_good() -> None:
