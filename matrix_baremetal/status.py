@@ -13,6 +13,7 @@ from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.declared import Current, Runs
 from matrix_baremetal.checks.homeserver import READY, Ready
 from matrix_baremetal.checks.machine import memory as meminfo
+from matrix_baremetal.checks.parts import Parts
 from matrix_baremetal.checks.registration import Registration
 from matrix_baremetal.closing import over
 from matrix_baremetal.components.component import DATA
@@ -31,7 +32,7 @@ from matrix_baremetal.session import Session
 
 MB = 1024 * 1024
 # The checks of doctor whose faults are shown.
-GLANCED = (firstboot.FirstBoot, Runs, Current, Ready, Registration, Held)
+GLANCED = (firstboot.FirstBoot, Parts, Runs, Current, Ready, Registration, Held)
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,11 @@ CASES = (
     ),
     Case("drift", lambda m: m.at("/etc/matrix-synapse").chmod(0o700), "1 thing is not as the config says"),
     Case("drift", lost(KEY), "1 thing is not as the config says"),
+    Case(
+        "parts",
+        lost("/opt/matrix-baremetal/element/current"),
+        "not here, or not in the version that is wanted: download",
+    ),
     Case("drop-ins", lambda m: m.put("/etc/matrix-synapse/conf.d/a.yaml", ""), "1 file of an administrator", "info"),
     Case("ports.443", listens(443, "caddy.service", "::"), "held by another than nginx.service"),
     Case("ports.8008", lambda m: m.internet.listening.update({8008: ()}), "nothing listens on port 8008"),

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from matrix_baremetal.checks.check import APPLY, PATIENCE, Check, last_lines, short, shown
+from matrix_baremetal.checks.parts import Parts
 from matrix_baremetal.checks.wellknown import Published
 from matrix_baremetal.converge import Change, compared, removal
 from matrix_baremetal.errors import Error
@@ -37,6 +38,7 @@ def checks(resources: Sequence[Resource], needs: Needs) -> Iterator[Check]:
         if reading := tuple(each for each in services if each.unit == unit and each.reads):
             yield Current(unit, reading)
     yield FailedUnits(tuple(service.unit for service in services))
+    yield Parts(tuple(resources))
     yield Drift(tuple(resources))
     yield Additions(tuple(resources))
     single = [port for port in needs.of(Port) if not port.last]

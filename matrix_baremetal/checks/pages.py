@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from matrix_baremetal.checks import parts
 from matrix_baremetal.checks.check import APPLY
 from matrix_baremetal.checks.web import LOOK, Web
 from matrix_baremetal.findings import Finding
@@ -36,6 +37,10 @@ class Program(Web):
 
     path: str = ""
     settings: str = field(default="", repr=False)
+
+    @property
+    def after(self) -> tuple[str, ...]:
+        return (*super().after, parts.ID)
 
     def look(self, host: Host) -> Finding:
         page, answer = self.ask(host, "/"), self.ask(host, self.path)
