@@ -153,4 +153,7 @@ class Calls(Component):
             "LIVEKIT_URL": f"wss://{self.hostname}{SFU}",
             "LIVEKIT_JWT_BIND": f"127.0.0.1:{GIVES}",
             "LIVEKIT_FULL_ACCESS_HOMESERVERS": self.config.server_name,
+            # Newer ones than 0.5.0 tell the homeserver who has left. They would ask the server name for its address,
+            # which may be somebody else's web site.
+            "LIVEKIT_CS_API_URL_OVERRIDES": f"{self.config.server_name}=https://{self.config.hostname}",
         }

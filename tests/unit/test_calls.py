@@ -92,6 +92,7 @@ class TestConfig:
             "LIVEKIT_URL": "wss://matrix-rtc.example.org/livekit/sfu",
             "LIVEKIT_JWT_BIND": "127.0.0.1:8082",
             "LIVEKIT_FULL_ACCESS_HOMESERVERS": "example.org",
+            "LIVEKIT_CS_API_URL_OVERRIDES": "example.org=https://matrix.example.org",
         }
 
     def test_who_can_not_reach_it_comes_by_the_turn_server(self) -> None:
