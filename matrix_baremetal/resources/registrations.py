@@ -7,6 +7,7 @@ The form is that of Matrix's application services ("Registration" in its specifi
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field, replace
 from typing import Self
 
@@ -34,6 +35,12 @@ class Registration(Resource):
     @property
     def title(self) -> str:
         return f"{self.called} {self.path}"
+
+    def accounts(self, server_name: str) -> tuple[str, ...]:
+        """Patterns of the accounts that nobody but the bridge may use: not those of people whom it may act for."""
+        known = json.loads(self.content)
+        sender = re.escape(f"@{known['sender_localpart']}:{server_name}")
+        return (sender, *(user["regex"] for user in known["namespaces"]["users"] if user["exclusive"]))
 
     def find(self, host: Host) -> Self | None:
         node, text = host.node(self.path), host.text(self.path)

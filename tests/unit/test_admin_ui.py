@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -58,6 +59,43 @@ def test_it_is_for_this_homeserver_alone(kind: str, version: str) -> None:
     assert release.path == f"/opt/matrix-baremetal/{kind}"
     assert re.fullmatch(version, release.version)
     assert release.signed is None, "neither of them signs"
+
+
+def test_a_browser_lets_it_speak_to_this_homeserver_alone() -> None:
+    """Ketesa would send a password to whatever server its address names: admin.example.org/?server=…"""
+    for kind in ("ketesa", "synapse-admin"):
+        for part in locations(f"{MINIMAL}admin_ui: {{enabled: true, kind: {kind}}}\n", "admin.example.org").values():
+            [policy] = re.findall(r'Content-Security-Policy "(.*)" always', part)
+            rules = dict(rule.strip().split(" ", 1) for rule in policy.split(";"))
+            assert rules["connect-src"] == f"'self' https://{HOST}"
+            assert (rules["form-action"], rules["frame-ancestors"]) == ("'self'", "'none'")
+
+
+def settings(text: str) -> dict[str, Any]:
+    """What the page reads."""
+    files = [r for r in components.resources(a_site(text)) if isinstance(r, File)]
+    [found] = [file.content for file in files if file.path == f"{ROOT}/config.json"]
+    return dict(json.loads(found))
+
+
+def test_accounts_of_bridges_are_not_to_be_touched_and_those_of_people_are() -> None:
+    bridges = "bridges: {whatsapp: {enabled: true}, irc: {enabled: true, owner: alice}}\n"
+    kept = settings(PAGE + bridges)["asManagedUsers"]
+    for name, managed in {
+        "@whatsappbot": True,
+        "@whatsapp_49170": True,
+        "@_whatsapp_bridge": True,
+        "@heisenbridge": True,
+        "@irc_freenode_eve": True,
+        "@alice": False,
+        "@mywhatsapp_1": False,
+    }.items():
+        assert any(re.search(each, f"{name}:example.org") for each in kept) == managed, name
+    assert not any(re.search(each, "@whatsapp_1:example.org.evil.test") for each in kept)
+    assert settings(PAGE)["asManagedUsers"] == []
+    assert list(settings(f"{MINIMAL}admin_ui: {{enabled: true, kind: synapse-admin}}\n{bridges}")) == [
+        "restrictBaseUrl"
+    ]
 
 
 @pytest.mark.parametrize(
