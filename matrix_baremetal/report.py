@@ -276,9 +276,8 @@ def applied(site: Site, changes: Sequence[Change], *, json: bool, quiet: bool) -
         if change.kind == "Certificate":
             print("It is tried again by itself, or now by: matrix-baremetal apply")
         else:
-            print(
-                f"{f'Next: {change.hint}. ' if change.hint else ''}It goes on from there with: matrix-baremetal apply"
-            )
+            words = (f"next: {change.hint}", "then: ") if change.hint else ("next: ",)
+            print("\n".join(f"  {word}" for word in words) + "matrix-baremetal apply")
 
 
 def rendered(paths: Sequence[str], *, json: bool, quiet: bool) -> None:

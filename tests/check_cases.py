@@ -91,7 +91,7 @@ CASES = (
     Case(
         "parts",
         lost("/opt/matrix-baremetal/element/current"),
-        "not here, or not in the version that is wanted: download",
+        "not here yet: element 1.",
     ),
     Case("drop-ins", lambda m: m.put("/etc/matrix-synapse/conf.d/a.yaml", ""), "1 file of an administrator", "info"),
     Case("ports.443", listens(443, "caddy.service", "::"), "held by another than nginx.service"),

@@ -25,5 +25,5 @@ class Parts(Check):
         wanted = tuple(each for each in self.resources if each.spare)
         missing = [each.title for each in wanted if each.find(host) != each]
         if missing:
-            return self.failed(f"not here, or not in the version that is wanted: {', '.join(missing)}", fix=APPLY)
+            return self.failed(f"not here yet: {', '.join(missing)}", fix=APPLY)
         return self.fine("what parts beside the homeserver have from elsewhere is here")

@@ -14,6 +14,7 @@ from typing import Any
 from matrix_baremetal import components, preflight, report, session
 from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.parts import Parts
 from matrix_baremetal.commands import apply, init, show
 from matrix_baremetal.commands.doctor import of
 from matrix_baremetal.commands.person import shown_password
@@ -64,7 +65,9 @@ def install(args: Namespace) -> int:
         "server_name": now.site.config.server_name,
         "homeserver": f"https://{now.site.config.hostname}",
         "administrators": passwords,
-        "pending": [{"what": change.title, "reason": change.reason} for change in pending],
+        "pending": [
+            {"what": each.title, "reason": each.reason, "itself": each.kind == "Certificate"} for each in pending
+        ],
         "findings": [asdict(finding) for finding in wrong],
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -114,8 +117,8 @@ def administrators(now: Session, name: str | None) -> dict[str, str]:
 
 
 def checks(now: Session) -> tuple[Check, ...]:
-    """What is asked after an install: not what preflight has looked at, nor certificates, of which it has told."""
-    return tuple(check for check in of(now) if (check.depth or check.remote) and not isinstance(check, Held))
+    """What is asked after an install: not what preflight has looked at, nor what is pending, of which it has told."""
+    return tuple(check for check in of(now) if (check.depth or check.remote) and not isinstance(check, Held | Parts))
 
 
 def summary(now: Session, outcome: dict[str, Any], found: Sequence[Finding]) -> None:
@@ -127,6 +130,8 @@ def summary(now: Session, outcome: dict[str, Any], found: Sequence[Finding]) -> 
     for user, path in outcome["administrators"].items():
         rows += [("administrator", user), ("password", shown_password(now.host, path))]
     rows += [("pending", f"{row['what']}: {row['reason']}") for row in outcome["pending"]]
+    if not all(row["itself"] for row in outcome["pending"]):
+        rows += [("go on with", "matrix-baremetal apply")]
     rows += [("look at it", "matrix-baremetal status"), ("add people", "matrix-baremetal user add NAME")]
     rows += [("tell them", f"{outcome['homeserver']}/")]
     rows += [("doctor", summed_up(found))]

@@ -53,6 +53,17 @@ class Download(Resource):
         return True
 
     @property
+    def title(self) -> str:
+        return f"{self.path.rpartition('/')[2]} {self.version}".rstrip()
+
+    @property
+    def noun(self) -> str:
+        return "release"
+
+    def verb(self, found: Resource | None) -> str:
+        return "fetch"
+
+    @property
     def paths(self) -> tuple[str, ...]:
         return (f"{self.path}/current",)
 

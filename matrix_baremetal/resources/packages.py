@@ -44,6 +44,9 @@ class Packages(Resource):
     def noun(self) -> str:
         return "set of packages"
 
+    def verb(self, found: Resource | None) -> str:
+        return "install"
+
     def find(self, host: Host) -> Self | None:
         there = installed(host)
         return replace(self, names=tuple(name for name in self.names if name in there))

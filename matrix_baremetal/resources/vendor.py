@@ -89,6 +89,9 @@ class VendorPackages(Resource):
     def noun(self) -> str:
         return "set of packages"
 
+    def verb(self, found: Resource | None) -> str:
+        return "install"
+
     @property
     def came(self) -> str:
         """Where those are noted that came so."""

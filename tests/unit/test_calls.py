@@ -257,7 +257,7 @@ class TestMachine:
         release = f"livekit: {{url: https://mirror.example.net/other.tar.gz, sha256: {sha256(other)}}}, "
         now = a_session(machine, ON.replace("lk_jwt_service", f"{release}lk_jwt_service"))
         ended = {c.title: c for c in converge(now.resources, now.host, now.manifest) if c.ended}
-        assert "has no livekit-server in it" in (ended["download /opt/matrix-baremetal/livekit"].reason or "")
+        assert "has no livekit-server in it" in (ended[f"livekit {sha256(other)[:12]}"].reason or "")
         waits = ended["matrix-livekit.service"]
         assert waits.outcome == "pending"
         assert waits.reason == "its program /opt/matrix-baremetal/livekit/current is not there yet"

@@ -121,8 +121,9 @@ def test_of_what_waits_for_its_operator_the_next_step_is_told(capsys: Captured) 
     waits = replace(STARTED, kind="Download", title="download x", outcome="pending", reason="404", hint="curl -I x")
     report.applied(a_site(), [waits, replace(waits, hint=None)], json=False, quiet=False)
     told = capsys.readouterr().out.splitlines()[1:]
-    again = "It goes on from there with: matrix-baremetal apply"
-    assert told == ["download x is pending: 404.", f"Next: curl -I x. {again}", "download x is pending: 404.", again]
+    last = "matrix-baremetal apply"
+    row = "download x is pending: 404."
+    assert told == [row, "  next: curl -I x", f"  then: {last}", row, f"  next: {last}"]
 
 
 def test_a_run_that_changed_nothing_says_so_and_a_quiet_one_nothing(capsys: Captured) -> None:

@@ -210,7 +210,7 @@ class TestLife:
         assert machine.unit("matrix-synapse.service").active
         assert machine.unit("nginx.service").active
         del machine.more["apt-get"]
-        assert {"update packages for calls", f"start {UNIT}"} <= set(bring(machine, ON))
+        assert {"install packages for calls", f"start {UNIT}"} <= set(bring(machine, ON))
         assert machine.unit(UNIT).active
 
     def test_where_apt_can_not_install_what_the_homeserver_needs_it_is_an_error(self, tmp_path: Path) -> None:
