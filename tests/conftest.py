@@ -1,6 +1,6 @@
 """What holds for all tests: cheap ones early, no guests after a failure of those, and none left behind.
 
-With several workers (bin/test) each release of Debian has its own: guests have the same names in all tests.
+With several workers (bin/test) each release of Debian has its own: guests have the same names in most tests.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def late(item: pytest.Item) -> int:
     what leaves the others' snapshots of no use.
 
     What needs no guest comes first where there is one worker. Where there are several, two of them are busy with the
-    two releases from the first minute to the last, and the others begin with what needs no guest.
+    two releases from the first minute to the last, and the others begin with what takes longest at a stretch.
     """
     ends = item.get_closest_marker("takes_the_lab_down") is not None
-    order = (1, 2, 0, 3) if "PYTEST_XDIST_WORKER" in os.environ else (0, 1, 2, 3)
+    order = (3, 3, 2 if apart(item) else 0, 1) if "PYTEST_XDIST_WORKER" in os.environ else (0, 1, 2, 3)
     return order[boots(item)] + 4 * (group(item) == "both") + 8 * ends
 
 
@@ -58,6 +58,11 @@ def boots(item: pytest.Item) -> int:
     if item.get_closest_marker("lab") is None:
         return 0
     return 1 if item.path.name == "test_lab.py" else 2
+
+
+def apart(item: pytest.Item) -> bool:
+    """Whether its guests have names that no other file's guests have: it runs beside those of its release."""
+    return item.get_closest_marker("own_guests") is not None
 
 
 def release(item: pytest.Item) -> int:
@@ -74,6 +79,8 @@ def group(item: pytest.Item) -> str:
         return "vm"  # one after the other: each of them keeps two cores busy
     if boots(item) != 2:
         return item.path.stem
+    if apart(item):
+        return f"{item.path.stem}-{release(item)}"
     return f"debian{release(item)}" if release(item) else "both"
 
 
@@ -81,9 +88,8 @@ def group(item: pytest.Item) -> str:
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> Iterator[None]:
     """Nobody else has the guests of this group until its last test is over, nor is the internet taken from them."""
     if boots(item) == 2:
-        for name in ("debian12", "debian13"):
-            if group(item) in (name, "both"):
-                HELD.take(name)
+        for name in ("debian12", "debian13") if group(item) == "both" else (group(item),):
+            HELD.take(name)
     try:
         with internet(item) if boots(item) else contextlib.nullcontext():
             yield

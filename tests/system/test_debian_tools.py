@@ -11,7 +11,7 @@ import pytest
 from tests.lab import Lab, layers
 from tests.system.test_package import unpack_tree
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
 # Not of our package: where debconf of Debian 13 unpacks questions, and a link of its systemd without a target, which
 # postgresql-common removes. Older versions of piuparts don't know them.
 THEIRS = ("--ignore=/var/cache/debconf/tmp.ci/", "--ignore=/etc/default/locale")

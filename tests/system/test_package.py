@@ -19,7 +19,11 @@ DEB = "/srv/package.deb"
 UNITS = sorted(path.name for path in (REPOSITORY / "units").glob("matrix-*.*"))
 BUILD = "cd /srv/tree && dpkg-buildpackage -us -uc -b > /srv/build.log 2>&1"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
-pytestmark = [pytest.mark.lab, pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root")]
+pytestmark = [
+    pytest.mark.lab,
+    pytest.mark.own_guests,
+    pytest.mark.skipif(os.geteuid() != 0, reason="the lab needs root"),
+]
 
 
 def exposure(guest: Guest, unit: str) -> float:
