@@ -64,7 +64,8 @@ def whole(host: Host, text: str) -> Iterator[str]:
         elif key == "allowed-peer-ip":
             yield from (f"{key}={part}" for part in without(value, denied))
         elif key == "external-ip":
-            yield from (f"{key}={address}/{inner}" for address in seen_as for inner in behind(own))
+            # Alone: where it is written with ours behind it, coturn relays to ours whatever is denied.
+            yield from (f"{key}={address}" for address in seen_as)
         else:
             yield line
     yield from (f"denied-peer-ip={address}" for address in denied)
@@ -72,8 +73,12 @@ def whole(host: Host, text: str) -> Iterator[str]:
 
 
 def itself(host: Host, outside: str) -> tuple[str, ...]:
-    """The IPv4 addresses of this machine that callers are sent to; in a network without the internet, all it has."""
-    return seen(host, outside) or tuple(behind(mine(host)))
+    """The IPv4 addresses of this machine that callers are sent to; in a network without the internet, all it has.
+
+    Behind a router these as well: coturn takes the address outside for ours before it looks who is allowed.
+    """
+    found, own = seen(host, outside), behind(mine(host))
+    return tuple(dict.fromkeys((*found, *(own if external(host, outside) or not found else ()))))
 
 
 def behind(own: list[str]) -> list[str]:

@@ -38,6 +38,12 @@ def relay(machine: Programs, asked: Asked) -> Answered:
 def permitted(lines: list[str], peer: str) -> bool:
     """Whether the config lets something be relayed to an address: what allows it wins."""
     rows = [line.partition("=") for line in lines]
+    # An inner address that is named with the one outside is allowed without a word (coturn's main program).
+    rows += [
+        ("allowed-peer-ip", "=", value.partition("/")[2])
+        for key, _, value in rows
+        if "/" in value and key == "external-ip"
+    ]
     for key, answer in (("allowed-peer-ip", True), ("denied-peer-ip", False)):
         if any(name == key and within(span, peer) for name, _, span in rows):
             return answer

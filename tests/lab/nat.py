@@ -1,11 +1,16 @@
-"""Somebody behind a router: a network namespace whose only way out is another one, which hides its address (NAT)."""
+"""Somebody behind a router: a network namespace whose only way out is another one, which hides its address (NAT).
+
+That is a person at home, or a guest with a homeserver, for which the router forwards ports.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 
 from . import client, network
+from .guest import Guest
 from .places import PREFIX, lock
 from .programs import call
 
@@ -69,3 +74,58 @@ def made(home: Home, name: str, octet: int) -> Iterator[Home]:
     finally:
         network.unplug(f"{name}-inside")
         network.unplug(name)
+
+
+@contextlib.contextmanager
+def before(
+    guest: Guest, outside: str, forwarded: Sequence[str], strangers: Sequence[str]
+) -> Iterator[tuple[str, str]]:
+    """Put a router before a guest for a while, with `outside` as its address on the pretend internet.
+
+    `forwarded` are ports in the words of nft (`udp dport 3478`), and nothing else gets in; `strangers` are namespaces
+    that can find the address. Gives the addresses of the router and of the guest in the network between them.
+    """
+    octet, name = network.ROUTERS[guest.debian], f"router-{guest.debian}"
+    wire, inner, gate = network.wire(guest.disk.octet), "192.168.77.2", "192.168.77.1"
+    with lock(f"guest-{name}"):
+        network.unplug(name)
+        router, inside = network.plug(name, octet).name, network.namespace(guest.name).name
+        try:
+            call("ip", "link", "set", wire, "nomaster", "netns", router)
+            call("ip", "-n", router, "link", "set", wire, "up")
+            call("ip", "-n", router, "address", "add", f"{gate}/24", "dev", wire)
+            call("ip", "-n", router, "address", "add", f"{outside}/32", "dev", "host0")
+            call("ip", "-n", inside, "address", "flush", "dev", "host0", "scope", "global")
+            call("ip", "-n", inside, "address", "add", f"{inner}/24", "dev", "host0")
+            call("ip", "-n", inside, "address", "add", f"{guest.ip6}/64", "dev", "host0", "nodad")
+            call("ip", "-n", inside, "route", "replace", "default", "via", gate)
+            call("ip", "netns", "exec", router, "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward")
+            call("ip", "netns", "exec", router, "nft", "-f", "-", input=forwarding(outside, forwarded, inner))
+            for each in strangers:
+                call("ip", "-n", each, "route", "replace", outside, "dev", "host0")
+            yield gate, inner
+        finally:
+            for each in strangers:
+                call("ip", "-n", each, "route", "delete", outside, check=False)
+            # Before the router goes, with all that is plugged into it.
+            call("ip", "-n", router, "link", "set", wire, "netns", str(os.getpid()))
+            call("ip", "link", "set", wire, "master", network.BRIDGE, "up")
+            network.settle(guest.name, guest.disk.octet)
+            network.unplug(name)
+
+
+def forwarding(outside: str, ports: Sequence[str], inner: str) -> str:
+    """What a router does: it hides who is behind it, and lets in what somebody told it to."""
+    rows = "\n".join(f'iifname "host0" ip daddr {outside} {each} dnat to {inner}' for each in ports)
+    return f"""
+table ip router {{
+  chain out {{
+    type nat hook postrouting priority 100
+    oifname "host0" masquerade
+  }}
+  chain in {{
+    type nat hook prerouting priority -100
+    {rows}
+  }}
+}}
+"""

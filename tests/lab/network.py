@@ -1,8 +1,9 @@
 """The wires: one bridge, and a network namespace for each that is plugged into it.
 
 Addresses end in an octet: 1 is this machine (the way out), 2 the pretend internet's services, 3 the client, 4 a host
-of Vagrant's machines, 5 where releases come from (a second address of 2), 6 to 9 the routers of homes, the rest are
-guests. The way out is IPv4 only, by masquerade, so that guests reach the package registries; IPv6 ends at the bridge.
+of Vagrant's machines, 5 where releases come from (a second address of 2), 6 to 9 the routers of homes, 250 and 251
+those before guests, the rest are guests. The way out is IPv4 only, by masquerade, so that guests reach the package
+registries; IPv6 ends at the bridge.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ GATEWAY, INFRA, CLIENT, VAGRANT, MIRROR = 1, 2, 3, 4, 5
 # Routers of homes, by the release of Debian that is tested: both may be at the same time.
 HOMES = {12: (6, 7), 13: (8, 9)}
 GUESTS = range(10, 250)
+ROUTERS = {12: 250, 13: 251}
 NETNS = Path("/run/netns")
 _FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 _TABLE = f"""
@@ -108,11 +110,23 @@ def plug(name: str, octet: int) -> Path:
     call("ip", "link", "add", f"mblab.{octet}", *veth, "netns", space.name)
     call("ip", "link", "set", f"mblab.{octet}", "master", BRIDGE, "up")
     call(*inside, "link", "set", "lo", "up")
-    call(*inside, "address", "add", f"{ip6(octet)}/64", "dev", "host0", "nodad")
     call(*inside, "link", "set", "host0", "up")
-    call(*inside, "address", "add", f"{ip4(octet)}/24", "dev", "host0")
-    call(*inside, "route", "add", "default", "via", ip4(GATEWAY))
+    settle(name, octet)
     return space
+
+
+def settle(name: str, octet: int) -> None:
+    """Give the addresses of an octet to who is plugged in, in place of those that he has."""
+    inside = ("ip", "-n", namespace(name).name)
+    call(*inside, "address", "flush", "dev", "host0", "scope", "global")
+    call(*inside, "address", "add", f"{ip6(octet)}/64", "dev", "host0", "nodad")
+    call(*inside, "address", "add", f"{ip4(octet)}/24", "dev", "host0")
+    call(*inside, "route", "replace", "default", "via", ip4(GATEWAY))
+
+
+def wire(octet: int) -> str:
+    """The other end of somebody's wire, which is in the bridge."""
+    return f"mblab.{octet}"
 
 
 def alias(name: str, octet: int) -> None:

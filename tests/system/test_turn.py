@@ -7,24 +7,21 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from matrix_baremetal.turn_start import ITSELF
 from tests.lab import Lab, nat, network
 from tests.system import invariants
 from tests.system.conftest import Snapshots
+from tests.system.phone import PEERS, PHONE, TTL, Phone, asked, phone
 from tests.system.site import Site
 from tests.system.test_package import exposure
 
 pytestmark = pytest.mark.lab
-PHONE = str(Path(__file__).with_name("turn.py"))
 UNIT = "matrix-turn.service"
-# Seconds, of the lab's DNS and a moment more.
-TTL = 3
-PEERS = ["10.77.0.0/24", "fd77::/64"]
 RENEW = "certbot renew --force-renewal --no-random-sleep-on-renew"
 
 
@@ -62,42 +59,6 @@ def homes(relaying: Site, debian: int) -> Iterator[tuple[nat.Home, nat.Home]]:
     first, second = network.HOMES[debian]
     with nat.behind_a_router(f"home-{first}", first) as one, nat.behind_a_router(f"home-{second}", second) as two:
         yield one, two
-
-
-def asked(site: Site, credentials: dict[str, Any], transport: str, **more: Any) -> dict[str, Any]:
-    """What a phone does, with Synapse's credentials."""
-    port = {"udp": 3478, "tls": 5349}[transport]
-    who = {"username": credentials["username"], "password": credentials["password"]}
-    return {"to": [site.guest.ip, port], "transport": transport, "name": site.hostname, **who, **more}
-
-
-class Phone(subprocess.Popen[str]):
-    """A part in a call, which goes on beside the test."""
-
-    def __init__(self, argv: Sequence[str], task: dict[str, Any]) -> None:
-        super().__init__(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        self.tell(json.dumps(task))
-
-    def tell(self, line: str) -> None:
-        assert self.stdin
-        self.stdin.write(line + "\n")
-        self.stdin.flush()
-
-    def says(self) -> dict[str, Any]:
-        assert self.stdout and self.stderr
-        line = self.stdout.readline()
-        assert line, self.stderr.read()
-        found: dict[str, Any] = json.loads(line)
-        return found
-
-    def end(self) -> None:
-        rest, wrong = self.communicate(timeout=30)
-        assert self.returncode == 0, wrong
-        assert rest == ""
-
-
-def phone(home: nat.Home, task: dict[str, Any]) -> Phone:
-    return Phone(home.argv(["python3", PHONE]), task)
 
 
 @pytest.mark.parametrize("transport", ["udp", "tls"])
@@ -241,6 +202,65 @@ def serial(site: Site) -> str:
     return site.lab.client(["sh", "-c", f"{command} | openssl x509 -noout -serial"]).stdout.strip()
 
 
+def reached(site: Site, credentials: dict[str, Any], home: nat.Home, *peers: str) -> set[str]:
+    """Which of these addresses somebody at home can be relayed to by the router's address."""
+    task = asked(site, credentials, "udp", do="ways", peers=peers, port=7777)
+    attacker = phone(home, task | {"to": ["9.9.9.9", 3478]})
+    found = [attacker.says() for _ in peers]
+    attacker.end()
+    return {row["peer"] for row in found if row["ways"]}
+
+
+# What `show ports` says that a router has to let in, for what is tried here.
+FORWARDED = ("tcp dport { 80, 443, 3478, 5349 }", "udp dport { 3478, 49152-49407 }")
+
+
+@pytest.mark.long
+def test_a_homeserver_behind_a_router_relays(
+    relaying: Site, credentials: dict[str, Any], homes: tuple[nat.Home, nat.Home]
+) -> None:
+    """All find it at the router's address, which it finds out by itself; it relays to nothing of its own network."""
+    guest, (one, two), outside = relaying.guest, homes, "9.9.9.9"
+    strangers = [
+        network.namespace(each).name for each in ("client", *(f"home-{n}" for n in network.HOMES[guest.debian]))
+    ]
+    names = (relaying.hostname, relaying.server_name)
+    with nat.before(guest, outside, FORWARDED, strangers) as (gate, inner):
+        try:
+            for name in names:
+                relaying.lab.dns.set(name, a=[outside])
+            time.sleep(TTL)
+            guest.run("systemctl start matrix-baremetal-address.service")
+            assert f"external-ip={outside}\n" in guest.read("/run/matrix-baremetal/turn/turnserver.conf")
+            assert relaying.answers()
+            for transport in ("udp", "tls"):
+                there = asked(relaying, credentials, transport)["to"][1]
+                task = asked(relaying, credentials, transport, do="call", peers=[two.ip], talk=1)
+                caller = phone(one, task | {"to": [outside, there]})
+                way = caller.says()
+                assert (way["address"], way["allowed"]) == (outside, [two.ip])
+                called = phone(two, {"do": "answer", "to": [outside, way["port"]], "words": ["hello"]})
+                assert called.says() == {"heard": "HELLO"}
+                assert caller.says() == {"heard": "hello", "peer": two.ip}
+                called.end()
+                caller.end()
+            six = f"fd77::{network.CLIENT}"
+            assert reached(relaying, credentials, one, gate, inner, outside, six) == {six}
+            # Where group calls are to be relayed to this machine, it is this machine alone.
+            guest.run(f"echo {ITSELF} >> /etc/matrix-turn/turnserver.conf; systemctl restart {UNIT}")
+            assert reached(relaying, credentials, one, gate, inner, outside) == {inner, outside}
+            guest.run(f"sed -i /{ITSELF}/d /etc/matrix-turn/turnserver.conf; systemctl restart {UNIT}")
+            rows = json.loads(relaying.mb("doctor", "turn", "--json").stdout)["findings"]
+            assert {row["state"] for row in rows} <= {"pass", "info"}, rows
+            shown = json.loads(relaying.mb("show", "ports", "--json").stdout)
+            assert (shown["router"], shown["forward_to"]) == (gate, inner)
+        finally:
+            for name in names:
+                relaying.lab.dns.reset(name)
+    guest.run(f"systemctl restart {UNIT}")
+    assert relaying.answers()
+
+
 @pytest.mark.sampled(13)
 def test_another_address_outside_is_followed(relaying: Site) -> None:
     """Once, by the TURN server alone; and a DNS that says nothing of use changes nothing."""
@@ -255,7 +275,7 @@ def test_another_address_outside_is_followed(relaying: Site) -> None:
         guest.run(look)
         after = relaying.show(UNIT, "InvocationID")
         assert after != before
-        assert f"external-ip=9.9.9.9/{guest.ip}\n" in guest.read("/run/matrix-baremetal/turn/turnserver.conf")
+        assert "external-ip=9.9.9.9\n" in guest.read("/run/matrix-baremetal/turn/turnserver.conf")
         guest.run(look)
         relaying.lab.dns.set(name, a=["192.168.1.1"])
         time.sleep(TTL)

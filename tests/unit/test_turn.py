@@ -21,6 +21,7 @@ from matrix_baremetal.resources.masks import Mask
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.shell import Result
 from matrix_baremetal.turn_start import CONFIG, RUN, SECRET, prepare, whole
+from tests.fake_turn import permitted
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session, a_site
 
 ON = f"{MINIMAL}turn: {{enabled: true}}\n"
@@ -147,11 +148,11 @@ class TestStart:
     @pytest.mark.parametrize(
         ("option", "own", "leads", "rows"),
         [
-            ("auto", "192.168.1.9", "8.8.4.4", ["external-ip=8.8.4.4/192.168.1.9"]),
+            ("auto", "192.168.1.9", "8.8.4.4", ["external-ip=8.8.4.4"]),
             ("auto", "192.168.1.9", "192.168.1.9", []),  # the router's own DNS
             ("auto", "192.168.1.9", "", []),
             ("auto", "9.9.9.9", "8.8.4.4", []),  # it can be reached as it is, whatever the name says
-            ("8.8.8.8", "192.168.1.9", "8.8.4.4", ["external-ip=8.8.8.8/192.168.1.9"]),
+            ("8.8.8.8", "192.168.1.9", "8.8.4.4", ["external-ip=8.8.8.8"]),
             ("9.9.9.9", "9.9.9.9", "8.8.4.4", []),
         ],
     )
@@ -164,7 +165,8 @@ class TestStart:
         found = started(machine)
         assert [row for row in found if row.startswith("external-ip")] == rows
         # Nor is it a way around.
-        assert all(f"denied-peer-ip={row[12:].partition('/')[0]}" in found for row in rows)
+        assert not permitted(found, own)
+        assert all(f"denied-peer-ip={row[12:]}" in found for row in rows)
 
     def test_what_is_missing_is_said_with_what_to_do(self, machine: Machine) -> None:
         machine.at(SECRET).unlink()
