@@ -24,7 +24,7 @@ class Request:
 
     With `upload` a body of so many bytes is announced, and never sent (RFC 9110 §10.1.1, Expect: 100-continue): the
     answer is 100 where the server would take it. `offer` are the protocols to choose from (ALPN); where another than
-    HTTP/1.1 is chosen the answer ends there, with status 0.
+    HTTP/1.1 is chosen the answer ends there, with status 0. `xml` is sent as the body.
     """
 
     url: str
@@ -33,6 +33,7 @@ class Request:
     upload: int | None = None
     offer: tuple[str, ...] = ("http/1.1",)
     timeout: float = 2.5
+    xml: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +131,11 @@ def exchanged(connection: socket.socket, asked: Request, seen: Response) -> Resp
             first = lines.readline(4096).split()
         return replace(seen, status=int(first[1]) if len(first) > 1 and first[1].isdigit() else 0)
     spoken.putheader("Connection", "close")
-    spoken.endheaders()
+    body = asked.xml.encode()
+    if body:
+        spoken.putheader("Content-Type", "text/xml; charset=utf-8")
+        spoken.putheader("Content-Length", str(len(body)))
+    spoken.endheaders(body or None)
     answer = spoken.getresponse()
     headers = {name.lower(): value for name, value in answer.getheaders()}
     return replace(seen, status=answer.status, headers=headers, body=answer.read(MOST_BYTES))

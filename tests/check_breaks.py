@@ -34,6 +34,7 @@ HOST = "matrix.example.org"
 CHAT = "chat.example.org"
 RTC = "matrix-rtc.example.org"
 MEET = "meet.example.org"
+BOSH = f"https://{MEET}/http-bind"
 LIVE = f"/etc/letsencrypt/live/matrix-baremetal-{HOME}"
 SERVER = f"https://{HOME}/.well-known/matrix/server"
 KEY = "/var/lib/matrix-synapse/signing.key"
@@ -133,6 +134,13 @@ def hears(port: int, *units: str) -> Break:
     """Somebody else takes what comes by UDP, or nobody."""
     those = tuple(Listener(port, 9, "python3", unit, "0.0.0.0", "udp") for unit in units)
     return lambda m: m.internet.listening.update({("udp", port): those})
+
+
+def says_at(url: str, before: bytes, after: bytes) -> Break:
+    """Other words in the answers of an address."""
+    return lambda m: m.internet.answers.update(
+        {url: lambda seen: replace(seen, body=seen.body.replace(before, after))}
+    )
 
 
 def relays(**change: object) -> Break:

@@ -8,6 +8,7 @@ from matrix_baremetal.net import Answer
 from matrix_baremetal.resources.postgres import COUNT_CONNECTIONS
 from matrix_baremetal.resources.postgres_store import SIZE
 from tests.check_breaks import (
+    BOSH,
     CHAT,
     HOME,
     HOST,
@@ -35,6 +36,7 @@ from tests.check_breaks import (
     relays,
     room,
     says,
+    says_at,
     stale,
     told,
     unit,
@@ -106,6 +108,10 @@ CASES = (
     Case("calls.address", went_by("calls", "1.2.3.4"), "1.2.3.4, and", "warn"),
     Case("jitsi.xmpp", web(f"https://{MEET}/http-bind", status=502), "XMPP server does not answer at https://meet"),
     Case("well-known.jitsi", web(f"https://{MEET}/.well-known/element/jitsi", status=404), "is not there"),
+    Case("jitsi.closed", says_at(BOSH, b"<failure>", b"<success/>"), "strangers can hold calls"),
+    Case("jitsi.closed", says_at(BOSH, b"<error>", b"<conference ready='true'>"), "strangers can hold calls"),
+    Case("jitsi.closed", says_at(BOSH, b"<error>", b""), "does not say in time who may", "warn"),
+    Case("jitsi.closed", says_at(BOSH, b"sid=", b"x="), "does not say in time who may", "warn"),
     Case("jitsi.address", went_by("jitsi-bridge", "1.2.3.4"), "1.2.3.4, and", "warn"),
     Case("ports.udp.10000", hears(10000), "nothing listens on port 10000 (UDP)"),
     Case("ports.udp.7882", hears(7882), "nothing listens on port 7882 (UDP)"),

@@ -125,6 +125,8 @@ def within(machine: Programs, asked: Request, path: str, seen: Response) -> Resp
     if path.startswith("/.well-known/matrix/"):
         file = machine.at(f"/var/lib/matrix-baremetal/well-known/{path.rpartition('/')[2]}.json")
         return said(seen, 200, file.read_text()) if file.exists() else seen
+    if asked.xml and machine.unit(XMPP).active:
+        return said(seen, 200, jitsi(asked.xml))
     if below := CALLS.get(path):
         return said(seen, 200, "OK") if machine.unit(below).active else said(seen, 502, "")
     if (served := program(machine, urlsplit(asked.url).hostname or "", path)) is not None:
@@ -143,6 +145,17 @@ def within(machine: Programs, asked: Request, path: str, seen: Response) -> Resp
     if path == "/_matrix/federation/v1/version":
         return said(seen, 200, '{"server": {"name": "Synapse"}}')
     return said(seen, 404, '{"errcode": "M_NOT_FOUND"}')
+
+
+def jitsi(asked: str) -> str:
+    """What its XMPP server says: who shows nothing is no one of ours, and no room is opened for a guest."""
+    if "sid=" not in asked:
+        return f"<body sid='{'guest' if 'guest.' in asked else 'ours'}'/>"
+    if "<auth" in asked:
+        return "<success/>" if "sid='guest'" in asked else "<failure><not-authorized/></failure>"
+    return (
+        "<error><not-authorized/></error>" if "<conference" in asked else "<jid>x</jid>" if "<bind" in asked else ""
+    )
 
 
 def has_page(machine: Programs, name: str) -> bool:

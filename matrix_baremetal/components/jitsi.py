@@ -134,6 +134,7 @@ class Jitsi(Component):
 
     def checks(self, needs: Needs) -> Iterator[Check]:
         yield checks.Opens(self.host, unit=XMPP, behind=WEB)
+        yield checks.Closed(self.host, unit=XMPP, behind=WEB)
         yield OfJitsi(self.host, UDP, self.config.calls.external_ip)
 
     def repository(self) -> AptRepository:

@@ -220,6 +220,7 @@ def test_it_is_locked_down_and_told(meeting: Site) -> None:
     assert not re.search(r"\b808[456]/", shown)
     doctor = json.loads(meeting.mb("--json", "doctor", "jitsi", "units", "ports", "well-known", status=(0, 3)).stdout)
     assert [f for f in doctor["findings"] if f["state"] == "fail"] == []
+    assert [f["state"] for f in doctor["findings"] if f["id"] == "jitsi.closed"] == ["pass"]
     # Debian's own, and not the one that was chosen on this machine.
     major = {12: 17, 13: 21}[guest.debian]
     said = guest.run("journalctl -q --no-pager -u matrix-jitsi-focus -u matrix-jitsi-bridge").stdout
