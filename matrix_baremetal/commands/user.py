@@ -9,7 +9,7 @@ import time
 from argparse import Namespace
 
 from matrix_baremetal import report, session
-from matrix_baremetal.commands import user_change, user_import, user_show
+from matrix_baremetal.commands import user_change, user_export, user_import, user_show
 from matrix_baremetal.commands.person import ready, shown_password, typed
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.synapse import SHARED_SECRET
@@ -33,6 +33,7 @@ def run(args: Namespace) -> int:
         "passwd": user_change.passwd,
         "admin": user_change.admin,
         "deactivate": user_change.deactivate,
+        "export": user_export.exported,
     }
     return actions[args.action](now, args)
 

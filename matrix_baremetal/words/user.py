@@ -23,6 +23,9 @@ ADMIN = """\
 DEACTIVATE = """\
   matrix-baremetal user deactivate bob                   asks whether you mean it
   matrix-baremetal user deactivate bob --erase --yes"""
+EXPORT = """\
+  matrix-baremetal user export bob
+  matrix-baremetal user export bob --to /root/bob.tar.gz"""
 IMPORT = """\
   matrix-baremetal user import people.csv
 
@@ -35,7 +38,7 @@ Without a password one is invented. Accounts that are there already stay as they
 
 
 def add(commands: Commands) -> None:
-    """user list, add, show, passwd, admin, deactivate, import."""
+    """user list, add, show, passwd, admin, deactivate, export, import."""
     ways = actions(command(commands, "user", "accounts of the homeserver", EXAMPLE))
     command(ways, "list", "all accounts", "  matrix-baremetal user list --json")
     words = command(ways, "add", "make an account", EXAMPLE)
@@ -55,6 +58,9 @@ def add(commands: Commands) -> None:
     somebody(words)
     words.add_argument("--erase", action="store_true", help="hide its messages from who joins a room later")
     words.add_argument("--yes", action="store_true", help="do not ask")
+    words = command(ways, "export", "write all that the server has of somebody into a file", EXPORT)
+    somebody(words)
+    words.add_argument("--to", metavar="FILE", help="a new file; default: NAME-DATE.tar.gz, here")
     words = command(ways, "import", "make the accounts that a CSV file lists", IMPORT)
     words.add_argument("file", metavar="FILE", help="a CSV file, its first line names the columns")
 

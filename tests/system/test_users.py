@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from tests.matrix import MatrixError
+from tests.matrix import MatrixError, Person
 from tests.system import invariants
 from tests.system.site import SECRETS, Site
+from tests.system.test_backup import upload
 
 pytestmark = pytest.mark.lab
 PASSWORD = "correct horse ' \" $HOME {{7}} ünï"
@@ -94,9 +95,26 @@ def left(site: Site) -> None:
     assert site.sql(f"SELECT count(*) FROM access_tokens WHERE user_id {ours};") == "0"
 
 
+def written_down(site: Site, bob: Person) -> None:
+    """What the server has of somebody is in one file, with what they said and sent, and nothing else is left."""
+    room = bob.create_room("To be written down")
+    bob.send(room, "Written down, ünd äll")
+    mxc = upload(bob)
+    site.mb("user", "export", "bob", "--to", "/root/bob.tar.gz")
+    listing = site.guest.run("tar tvf /root/bob.tar.gz && stat -c %a:%U /root/bob.tar.gz").stdout
+    assert listing.endswith("\n600:root\n")
+    assert f"media/{mxc.rpartition('/')[2]}\n" in listing
+    said = site.guest.run(f"tar xOf /root/bob.tar.gz 'rooms/{room}/events.jsonl'").stdout.splitlines()
+    assert "Written down, ünd äll" in [json.loads(line)["content"].get("body") for line in said]
+    there = "ls -d /var/lib/matrix-baremetal/export /run/matrix-baremetal/port /root/.*.part 2>/dev/null"
+    assert site.guest.run(there, check=False).stdout == ""
+    assert "is there already" in site.mb("user", "export", "bob", "--to", "/root/bob.tar.gz", status=1).stderr
+
+
 @pytest.mark.sampled(13)
 def test_an_account_is_changed_and_closed(site: Site) -> None:
     bob, name = site.login("bob"), f"@bob:{site.server_name}"
+    written_down(site, bob)
     about = shown(site, name)
     assert (about["user"], about["admin"], about["deactivated"], about["rooms"]) == (name, False, False, 1)
     assert len(about["devices"]) >= 1

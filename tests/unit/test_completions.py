@@ -60,7 +60,7 @@ def parsers(
 PLACES = [
     *parsers(words.parser()),
     (("show", "well-known", "--for", ""), {"nginx", "apache", "caddy", "static"}),
-    (("--config", "show", "user", ""), {"add", "list", "show", "passwd", "admin", "deactivate", "import"}),
+    (("--config", "show", "user", ""), {"add", "list", "show", "passwd", "admin", "deactivate", "export", "import"}),
 ]
 
 
