@@ -14,7 +14,7 @@ from tests.system import invariants
 from tests.system.site import SYNAPSE, Site
 from tests.system.test_mail import FILE, KEPT, PASSWORD, a_mail_server, write
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 LOOK = "matrix-baremetal-doctor.service"
 TOKEN = "/etc/matrix-baremetal/secrets/alerts_token"
 NOTE = "/var/lib/matrix-baremetal/alerts.json"
