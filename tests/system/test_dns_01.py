@@ -14,7 +14,7 @@ from tests.system import invariants
 from tests.system.site import CONFIG, Site
 from tests.system.test_certificates import RENEW
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
 CREDENTIALS = "/etc/matrix-baremetal/secrets/dns-rfc2136"
 ZONE = """\
 $TTL 2

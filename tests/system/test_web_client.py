@@ -53,7 +53,7 @@ def test_two_people_talk_with_hydrogen_in_their_browsers(site: Site, lab: Lab, t
     part = "https://release-assets.githubusercontent.com/hydrogen.tar.gz"
     lab.mirror.rule(part, most=3_000_000)
     site.change(web_client={"kind": "hydrogen", "release": release})
-    assert f"download {OPT}/hydrogen" in site.planned()
+    assert any(title.startswith("hydrogen ") for title in site.planned())
     site.mb("apply")
     parts = [row.split()[1] for row in lab.mirror.asked(site.guest.ip, site.guest.ip6) if "/hydrogen.tar.gz" in row]
     assert parts[:2] == ["-", "bytes=3000000-"], "what was cut off was gone on with"
