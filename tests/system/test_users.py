@@ -114,10 +114,10 @@ def written_down(site: Site, bob: Person) -> None:
 @pytest.mark.sampled(13)
 def test_an_account_is_changed_and_closed(site: Site) -> None:
     bob, name = site.login("bob"), f"@bob:{site.server_name}"
-    written_down(site, bob)
     about = shown(site, name)
     assert (about["user"], about["admin"], about["deactivated"], about["rooms"]) == (name, False, False, 1)
     assert len(about["devices"]) >= 1
+    written_down(site, bob)
     # Who is logged in stays so where that is said, and with the new password nobody is.
     assert json.loads(site.mb("user", "passwd", "bob", "--generate", "--keep-devices", "--json").stdout) == {
         "user": name,
