@@ -6,8 +6,8 @@ import ipaddress
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 
-from matrix_baremetal.config import DIRECTORIES
 from matrix_baremetal.config_ddns import Ddns
+from matrix_baremetal.config_tls import DIRECTORIES
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.site import Site
 

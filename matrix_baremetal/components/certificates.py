@@ -13,7 +13,7 @@ from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.names import Authorised
 from matrix_baremetal.components.component import SECRETS, STATE, TLS, Component, service_reads
 from matrix_baremetal.components.nginx import ACME, key_pair, served, service
-from matrix_baremetal.config import DIRECTORIES, Acme
+from matrix_baremetal.config_tls import DIRECTORIES, Acme
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.certificates import Certificate, lineage

@@ -9,7 +9,8 @@ import pytest
 
 from benchmarks import parts
 from matrix_baremetal import config
-from matrix_baremetal.config import Acme, Admin, Config, Federation, Synapse, Tls
+from matrix_baremetal.config import Admin, Config, Federation, Synapse
+from matrix_baremetal.config_tls import Acme, Tls
 from matrix_baremetal.errors import ConfigError
 
 FULL = """\

@@ -77,6 +77,7 @@ LAYERS = (
         "config_alerts",
         "config_ddns",
         "config_registration",
+        "config_tls",
         "versions",
     ),
     ("accounts_csv", "addresses", "settings", "yamlfile", "shape", "nodes", "names"),
