@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.resource import Resource
 
 
@@ -121,8 +122,9 @@ class Setting:
 
     `secrets` are texts in the value, each with the file whose content it stands for: for what Synapse takes inline
     alone. Such a key stands in a file of its own, which only Synapse can read. With `files`, which are made before,
-    the value is a path under which Synapse can read the last of them, and which is Synapse's to know. The values of
-    those of `many` make one list, together with the operator's own.
+    the value is a path under which Synapse can read the last of them, and which is Synapse's to know; where there is
+    a value too, that path stands in it wherever the file's own does. The values of those of `many` make one list,
+    together with the operator's own.
     """
 
     key: str
@@ -136,6 +138,12 @@ class Setting:
         """By which name Synapse is handed which file."""
         path = self.files[-1].name if self.files else ""
         return (path.rpartition("/")[2], path) if path else None
+
+    @property
+    def given(self) -> tuple[str, ...]:
+        """The operator's own files, whose content goes into its secrets."""
+        filled = (file.secrets for file in self.files if isinstance(file, Filled))
+        return tuple(path for secrets in (self.secrets, *filled) for _, path in secrets)
 
 
 @dataclass(frozen=True)

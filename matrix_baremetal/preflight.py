@@ -259,7 +259,7 @@ def dns_credentials(site: Site, host: Host) -> Iterator[Obstacle]:
 
 def passwords(needs: Needs, host: Host, more: str | None = None) -> Iterator[Obstacle]:
     """The files with passwords that Synapse is given, and one `more`, are there, for root alone."""
-    for path in filter(None, (more, *(path for setting in needs.of(Setting) for _, path in setting.secrets))):
+    for path in filter(None, (more, *(path for setting in needs.of(Setting) for path in setting.given))):
         node = host.node(path)
         if node is None or not (host.text(path) or "").strip():
             yield Obstacle(f"{path} should hold a password and does not", f"install -m 600 /dev/stdin {path}")

@@ -143,6 +143,11 @@ EXAMPLES = (
         drift=lambda m: m.put("/etc/q.svg", m.at("/etc/q.svg").read_text().replace("M4 4", "M5 4")),
     ),
     Example(Filled("/f", "@1", secrets=(("@1", "/password"),)), synapse_runs, lambda m: m.put("/f", "a: b")),
+    Example(
+        Filled("/f", "@1", secrets=(("@1", "/password"),), quoted=False, bare=True),
+        synapse_runs,
+        lambda m: m.put("/f", "another"),
+    ),
     Example(Link("/etc/l", "target"), drift=lambda m: point(m.at("/etc/l"), "x")),
     Example(Directory("/etc/d/e", 0o750), drift=lambda m: m.at("/etc/d/e").chmod(0o777)),
     Example(Scratch("/etc/x/y", 0o700), drift=lambda m: m.at("/etc/x/y").chmod(0o777)),

@@ -100,7 +100,19 @@ def homeserver_yaml(site: Site, more: tuple[Setting, ...]) -> str:
 
 def value(setting: Setting) -> Any:
     """What stands in the file."""
-    return f"{LOADED}/{setting.handed[0]}" if setting.handed else setting.value
+    if setting.handed is None:
+        return setting.value
+    name, path = setting.handed
+    return f"{LOADED}/{name}" if setting.value is None else renamed(setting.value, path, f"{LOADED}/{name}")
+
+
+def renamed(value: Any, old: str, new: str) -> Any:
+    """A value in which a path stands for another, wherever in it."""
+    if isinstance(value, Mapping):
+        return {key: renamed(each, old, new) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [renamed(each, old, new) for each in value]
+    return new if value == old else value
 
 
 def secret_yaml(setting: Setting) -> str:

@@ -19,7 +19,8 @@ class Filled(Resource):
     In YAML it becomes a text in quotes; with `quoted` false the format takes it as it is, on one line.
     For programs that take a password from their config alone. The content that is compared has the texts and not the
     passwords, so that no plan shows one; whether those are as they should be is `filled`. Its last line is a digest
-    of the others: what a person has `edited` is kept aside, and a file of ours with an old password is not.
+    of the others: what a person has `edited` is kept aside, and a file of ours with an old password is not. One that
+    is `bare` has no such line, for programs that read a password from a file of its own, and is never kept aside.
     """
 
     path: str
@@ -29,6 +30,7 @@ class Filled(Resource):
     group: str = "root"
     secrets: tuple[tuple[str, str], ...] = field(default=(), compare=False)
     quoted: bool = field(default=True, compare=False)
+    bare: bool = field(default=False, compare=False)
     edited: bool = field(default=False, compare=False)
     filled: bool = True
 
@@ -56,7 +58,7 @@ class Filled(Resource):
             mode=node.mode,
             owner=node.owner,
             group=node.group,
-            edited=text != sealed("".join(text.splitlines(keepends=True)[:-1])),
+            edited=not self.bare and text != sealed("".join(text.splitlines(keepends=True)[:-1])),
             filled=same,
         )
 
@@ -77,7 +79,7 @@ class Filled(Resource):
                 raise Error(f"{path} should hold a password on one line and has more", hint=f"mend {path}")
             # A text of JSON is one of YAML too, whatever is in it.
             whole = whole.replace(mark, json.dumps(text) if self.quoted else text)
-        return sealed(whole)
+        return whole if self.bare else sealed(whole)
 
 
 def sealed(text: str) -> str:
