@@ -17,6 +17,7 @@ from matrix_baremetal.config_alerts import NO_ALERTS, Alerts
 from matrix_baremetal.config_beside import NO_BRIDGES, NO_CALLS, NO_TURN, TURN, Bridges, Calls, Turn
 from matrix_baremetal.config_ddns import Ddns
 from matrix_baremetal.config_mail import Mail
+from matrix_baremetal.config_oidc import Provider, clashes, distinct
 from matrix_baremetal.config_registration import Mode, Registration
 from matrix_baremetal.config_tls import Acme, Tls
 from matrix_baremetal.config_web import AdminUi, WebClient, former, shared
@@ -135,6 +136,7 @@ class Config:
     calls: Calls = NO_CALLS
     bridges: Bridges = NO_BRIDGES
     mail: Mail | None = None
+    oidc: Annotated[tuple[Provider, ...], distinct] = ()
     ddns: Ddns | None = None
     alerts: Alerts = NO_ALERTS
     metrics: Metrics = Metrics()
@@ -159,6 +161,7 @@ class Config:
                 Mistake(("alerts", "mail"), message, "write mail: {smtp: {host: …, from: …}}, or remove it")
             )
         mistakes += self.opening.ungated(self.synapse.settings, mail=self.mail is not None)
+        mistakes += clashes(self.oidc, self.synapse.settings)
         mistakes += former(self.former_hostnames, self.hostname, self.server_name)
         mistakes += shared(self.hostname, self.server_name, self.client_hostname, self.admin_hostname)
         if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):

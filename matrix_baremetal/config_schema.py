@@ -11,7 +11,7 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from matrix_baremetal import addresses, config_beside, config_registration, names, settings
+from matrix_baremetal import addresses, config_beside, config_oidc, config_registration, names, settings
 from matrix_baremetal.config import Config
 from matrix_baremetal.shape import key_of, needed
 
@@ -33,6 +33,10 @@ PATTERNS: Mapping[Any, str] = {
     config_registration.moment: r"^[0-9]{4}(-[0-9]{2}){2}[T ][0-9]{2}(:[0-9]{2}){1,2}(Z|[+-][0-9]{2}:[0-9]{2})?$",
     config_beside.jitsi: rf"^(none|self-hosted)$|{_NAME}",
     config_beside.fingerprint: r"^[0-9A-Fa-f ]{40,50}$",
+    config_oidc.identifier: r"^[a-z0-9][a-z0-9._~-]{0,63}$",
+    config_oidc.client: r"^[A-Za-z0-9._~@/+=-]{1,255}$",
+    config_oidc.claim: r"^[A-Za-z][A-Za-z0-9_]{0,63}$",
+    config_oidc.scope: r"^[A-Za-z0-9._:/-]{1,255}$",
     names.bcrypt: r"^\$2[aby]\$[0-9]{2}\$[./A-Za-z0-9]{53}$",
 }
 # What each key is for, in a sentence that an editor shows; matrix-baremetal.yaml(5) has the whole.
@@ -74,6 +78,18 @@ WHAT: Mapping[str, str] = {
     "mail.smtp.password_file": "A file with the password for it.",
     "mail.smtp.from": "The address that mail comes from.",
     "mail.smtp.encryption": "Nothing is sent where the mail server does not speak TLS, unless this says none.",
+    "oidc": "Where else people have an account by which they log in here: OpenID Connect, by Synapse itself.",
+    "oidc.id": "What this provider is called in addresses and files here. It can never be changed later.",
+    "oidc.name": "What people read on the button.",
+    "oidc.issuer": "The https address by which the provider calls itself.",
+    "oidc.client_id": "By what id the provider knows this homeserver.",
+    "oidc.client_secret_file": "A file with the secret that belongs to it.",
+    "oidc.scopes": "What the provider is asked to tell.",
+    "oidc.claim": "What a new account is called by; of email it is what stands before the @.",
+    "oidc.claims_from": "Where claims are read: the provider is asked, or its ID token says all.",
+    "oidc.require": "Claims, and the value that each must have: nobody else is let in.",
+    "oidc.new_accounts": "Whether somebody who has none gets an account here.",
+    "oidc.existing_accounts": "Whether somebody gets the account here that has the name of the claim already.",
     "ddns": "For a home line whose address changes: names that follow it, by Debian's ddclient.",
     "ddns.provider": "Who has the names: dynu, no-ip, duckdns, or dyndns2 for any other that speaks that protocol.",
     "ddns.hostnames": "The names that follow, as the provider has them.",

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import urlencode, urlsplit
 
 if TYPE_CHECKING:
     import socket
@@ -24,7 +24,8 @@ class Request:
 
     With `upload` a body of so many bytes is announced, and never sent (RFC 9110 §10.1.1, Expect: 100-continue): the
     answer is 100 where the server would take it. `offer` are the protocols to choose from (ALPN); where another than
-    HTTP/1.1 is chosen the answer ends there, with status 0. `xml` is sent as the body.
+    HTTP/1.1 is chosen the answer ends there, with status 0. `xml` is sent as the body, or the fields of a `form`. A
+    `login` (name and password) goes along, and to nobody whose certificate does not hold.
     """
 
     url: str
@@ -34,6 +35,15 @@ class Request:
     offer: tuple[str, ...] = ("http/1.1",)
     timeout: float = 2.5
     xml: str = ""
+    form: tuple[tuple[str, str], ...] = ()
+    login: tuple[str, str] | None = field(default=None, repr=False)
+
+    @property
+    def sent(self) -> tuple[bytes, str]:
+        """The body, and its media type."""
+        if self.form:
+            return urlencode(self.form).encode(), "application/x-www-form-urlencoded"
+        return self.xml.encode(), "text/xml; charset=utf-8"
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,8 @@ def request(asked: Request) -> Response:
                     return exchanged(spoken, asked, served(spoken))
             except ssl.SSLCertVerificationError as error:
                 why = error.verify_message.rstrip(".")
+                if asked.login:
+                    return replace(seen, untrusted=why, fault=f"its certificate does not hold: {why}")
         with (
             socket.create_connection(to, asked.timeout) as plain,
             context(asked.offer, trusting=True).wrap_socket(plain, server_hostname=host) as spoken,
@@ -111,6 +123,7 @@ def served(spoken: ssl.SSLSocket) -> Response:
 
 def exchanged(connection: socket.socket, asked: Request, seen: Response) -> Response:
     """Send the request, and read the answer."""
+    import base64
     import http.client
 
     if seen.protocol and not seen.protocol.startswith("http/1."):
@@ -131,9 +144,12 @@ def exchanged(connection: socket.socket, asked: Request, seen: Response) -> Resp
             first = lines.readline(4096).split()
         return replace(seen, status=int(first[1]) if len(first) > 1 and first[1].isdigit() else 0)
     spoken.putheader("Connection", "close")
-    body = asked.xml.encode()
+    body, kind = asked.sent
+    if asked.login:
+        name = base64.b64encode(":".join(asked.login).encode()).decode()
+        spoken.putheader("Authorization", f"Basic {name}")
     if body:
-        spoken.putheader("Content-Type", "text/xml; charset=utf-8")
+        spoken.putheader("Content-Type", kind)
         spoken.putheader("Content-Length", str(len(body)))
     spoken.endheaders(body or None)
     answer = spoken.getresponse()

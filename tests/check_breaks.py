@@ -19,15 +19,17 @@ from matrix_baremetal.nameservers import Lookup
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources import firstboot
 from tests.fake_releases import TOKENS, TOKENS_URL, sha256
-from tests.fake_web import OWN, keys
+from tests.fake_web import OWN, SSO, keys
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 
 # With each part that has a check of its own.
 CALLS = f"calls: {{element_call: true, lk_jwt_service: {{url: {TOKENS_URL}, sha256: {sha256(TOKENS)}}}}}\n"
 LED = "bridges: {irc: {enabled: true, owner: alice}, whatsapp: {enabled: true}}"
 DDNS = "ddns: {provider: dynu, hostnames: [home.example.org], user: alice, password_file: /root/ddns}\n"
+OIDC = f"id: keycloak, name: Ours, issuer: https://{SSO}/realms/main, client_id: matrix"
+OIDC = f"oidc: [{{{OIDC}, client_secret_file: /root/oidc}}]\n"
 ALL_CALLS = CALLS.replace("{element", "{jitsi: self-hosted, relay: true, element")
-BESIDE = f"{ALL_CALLS}{DDNS}turn: {{enabled: true}}\n{LED}\nalerts: {{invite: [alice]}}\n"
+BESIDE = f"{ALL_CALLS}{DDNS}{OIDC}turn: {{enabled: true}}\n{LED}\nalerts: {{invite: [alice]}}\n"
 SITE = f"{MINIMAL}web_client: {{kind: element}}\n{BESIDE}"
 HOME = "example.org"
 HOST = "matrix.example.org"
@@ -54,6 +56,7 @@ def a_machine(folder: Path, text: str = MINIMAL, machine: Machine | None = None)
         waited(machine, unit, 0.1)
     backed_up(machine)
     machine.put("/root/ddns", "secret\n", 0o600)
+    machine.put("/root/oidc", "of the provider\n", 0o600)
     machine.postgres.accounts["@alice:example.org"] = False
     now = a_session(machine, text)
     now.manifest.server_name = HOME

@@ -55,6 +55,7 @@ CASES = (
     Case("current.matrix-synapse", unit("matrix-synapse.service", outdated=True), "has not taken up what it reads"),
     Case("units.matrix-synapse", unit("matrix-synapse.service", enabled=False), "a boot would not start it"),
     Case("units.certbot.timer", lambda m: m.units.pop("certbot.timer"), "is not on this machine"),
+    Case("oidc.keycloak", lambda m: m.put("/root/oidc", "another", 0o600), "does not take the client_id"),
     Case("units.others", lambda m: m.failed.append("fwupd.service"), "another unit has failed", "info"),
     Case("units.others", lambda m: m.failed.extend(["a.service", "matrix-x.service"]), "2 other units have", "warn"),
     Case("memory.pressure.matrix-synapse", lambda m: waited(m, "matrix-synapse.service", 9), "for 9 %", "warn"),

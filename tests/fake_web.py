@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 OWN = ("203.0.113.7", "2001:db8::7")
 HEADERS = {"server": "nginx", "strict-transport-security": "max-age=63072000", "x-content-type-options": "nosniff"}
 SYNAPSE, LOOPBACK = "/_matrix/", "127.0.0.1"
+SSO = "sso.example.net"
 CALLS = {"/livekit/sfu/": "matrix-livekit.service", "/livekit/jwt/healthz": "matrix-lk-jwt.service"}
 CALLS["/http-bind"] = XMPP = "matrix-jitsi-xmpp.service"
 
@@ -100,6 +101,8 @@ def answer(machine: Programs, asked: Request, ahead: float) -> Response:
     host, path = parts.hostname or "", parts.path
     if host.endswith("letsencrypt.org"):
         return Response(200, {"date": email.utils.formatdate(time.time() + ahead, usegmt=True)})
+    if host == SSO:
+        return provider(asked)
     turn = asked.to is not None and asked.to[1] == 5349
     if not machine.unit("matrix-turn.service" if turn else "nginx.service").active:
         return Response(fault="nothing listens there")
@@ -115,6 +118,22 @@ def answer(machine: Programs, asked: Request, ahead: float) -> Response:
     if asked.offer[0] == "h2":
         return Response(certificate=der, untrusted=untrusted, protocol="h2")
     return within(machine, asked, path, seen)
+
+
+def provider(asked: Request) -> Response:
+    """What an identity provider says: what it is, and that it has given nobody this code, to whom it knows."""
+    url = f"https://{SSO}"
+    if asked.url == f"{url}/realms/main/.well-known/openid-configuration":
+        names = ("authorization_endpoint", "token_endpoint", "userinfo_endpoint", "jwks_uri")
+        return Response(
+            200, {}, json.dumps({"issuer": f"{url}/realms/main", **{n: f"{url}/{n}" for n in names}}).encode()
+        )
+    if asked.url != f"{url}/token_endpoint":
+        return Response(404)
+    known = asked.method == "POST" and asked.login == ("matrix", "of the provider")
+    return Response(
+        400 if known else 401, {}, b'{"error": "invalid_grant"}' if known else b'{"error": "invalid_client"}'
+    )
 
 
 def within(machine: Programs, asked: Request, path: str, seen: Response) -> Response:

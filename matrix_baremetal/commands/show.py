@@ -1,4 +1,4 @@
-"""show: what to tell a DNS provider, another web server, a router, an editor. Changes nothing."""
+"""show: what to tell a DNS provider, another web server, a router, an identity provider, an editor."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from matrix_baremetal import config_schema, ddns_run, dns_records, facts, net, ports, report, session, well_known
+from matrix_baremetal.components.oidc import callback
 from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.session import Session
 
@@ -17,7 +18,7 @@ def run(args: Namespace) -> int:
         report.document(config_schema.schema())
         return 0
     now = session.begin(args.root, args.config)
-    {"dns": dns, "well-known": documents, "ports": openings}[args.action](now, args)
+    {"dns": dns, "well-known": documents, "ports": openings, "oidc": single_sign_on}[args.action](now, args)
     return 0
 
 
@@ -167,3 +168,27 @@ def letting(now: Session, found: list[ports.Opening], home: facts.Home | None) -
         yield f"This machine has {public[0]} of its own: no router forwards anything, a firewall lets them in."
     yield "All others may stay closed."
     yield "Whether people get in, another machine of yours can tell: matrix-baremetal doctor --probe-from ssh:HOST"
+
+
+def single_sign_on(now: Session, args: Namespace) -> None:
+    """What an identity provider has to be told of this homeserver; that comes before it is in the config."""
+    config = now.site.config
+    back, url = callback(config.hostname), f"https://{config.hostname}"
+    if args.json:
+        named = [{key: getattr(each, key) for key in ("id", "name", "issuer", "client_id")} for each in config.oidc]
+        report.document({"redirect_uri": back, "home_page": f"{url}/", "providers": named})
+        return
+    rows = [
+        ("AT THE PROVIDER", "ENTER"),
+        ("redirect URI (callback URL)", back),
+        ("home page", f"{url}/"),
+        ("kind of client", "confidential, with a secret; authorization code (standard flow), nothing else"),
+    ]
+    print(report.table(rows))
+    for each in config.oidc:
+        print(f"\n{each.id} ({each.name}): {each.issuer}, as the client {each.client_id}")
+    print("\n" + report.wrapped(SIGN_ON if config.oidc else f"{UNTOLD} {SIGN_ON}", margin=2))
+
+
+UNTOLD = "No provider is in the config yet: what it shows for this client goes there, under oidc."
+SIGN_ON = "All of it, step by step: docs/how-to/single-sign-on.md."

@@ -20,6 +20,7 @@ from matrix_baremetal.components.jitsi import Jitsi
 from matrix_baremetal.components.mail import Mail
 from matrix_baremetal.components.metrics import Metrics
 from matrix_baremetal.components.nginx import Nginx
+from matrix_baremetal.components.oidc import Oidc
 from matrix_baremetal.components.postgres import Postgres
 from matrix_baremetal.components.registration import Registration
 from matrix_baremetal.components.sqlite import Sqlite
@@ -42,6 +43,7 @@ ALL: tuple[type[Component], ...] = (
     Sqlite,
     Registration,
     Mail,
+    Oidc,
     Synapse,
     FormerHostnames,
     Delegation,

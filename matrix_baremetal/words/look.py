@@ -7,7 +7,8 @@ from matrix_baremetal.words.common import Commands, actions, command, seconds
 SHOW = """\
   matrix-baremetal show dns
   matrix-baremetal show well-known --for nginx
-  matrix-baremetal show ports"""
+  matrix-baremetal show ports
+  matrix-baremetal show oidc"""
 SCHEMA = "  matrix-baremetal show config-schema > /etc/matrix-baremetal/config.schema.json"
 
 DOCTOR_EXAMPLE = """\
@@ -58,4 +59,6 @@ def add(commands: Commands) -> None:
     servers = ("nginx", "apache", "caddy", "static")
     words.add_argument("--for", dest="server", choices=servers, help="in the words of this web server")
     command(ways, "ports", "the ports to open and to forward", "  matrix-baremetal show ports --json")
+    help = "what to enter at an identity provider, for single sign-on"
+    command(ways, "oidc", help, "  matrix-baremetal show oidc --json")
     command(ways, "config-schema", "the config's JSON Schema, for editors", SCHEMA)

@@ -23,7 +23,7 @@ TOKEN = ("token", "token create", "token list", "token revoke")
 SECRETS = ("secrets", "secrets list", "secrets rotate")
 IMAGE = ("image", "image prepare", "image check")
 COMMANDS = ("init", "install", "plan", "apply", "render", "status", "doctor", *USER, *TOKEN, *SECRETS, *IMAGE)
-SHOW = ("show", "show dns", "show well-known", "show ports", "show config-schema")
+SHOW = ("show", "show dns", "show well-known", "show ports", "show oidc", "show config-schema")
 Captured = pytest.CaptureFixture[str]
 
 

@@ -72,6 +72,7 @@ LAYERS = (
     (
         "config",
         "config_mail",
+        "config_oidc",
         "config_web",
         "config_beside",
         "config_alerts",
