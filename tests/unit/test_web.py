@@ -30,6 +30,14 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def do_POST(self) -> None:
+        sent = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = f"{self.headers['Content-Type']} {self.headers['Authorization']} {sent}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
     def handle_expect_100(self) -> bool:
         self.send_response_only(100 if int(self.headers["Content-Length"]) <= 1000 else 413)
         self.end_headers()
@@ -86,6 +94,22 @@ def test_a_certificate_that_does_not_hold_is_shown_with_the_answer(secure: tuple
     assert (answer.status, answer.protocol) == (404, "http/1.1")
     assert answer.untrusted.startswith("self")
     assert answer.certificate == ssl.PEM_cert_to_DER_cert(pem.read_text())
+
+
+def test_a_form_is_sent_with_a_login(plain: int) -> None:
+    form, login = (("a", "b c"), ("d", "&")), ("matrix", "the secret")
+    asked = Request(f"http://127.0.0.1:{plain}/", method="POST", form=form, login=login)
+    assert "secret" not in repr(asked)
+    answer = web.request(asked)
+    # The words are those of RFC 7617.
+    assert answer.body.decode() == "application/x-www-form-urlencoded Basic bWF0cml4OnRoZSBzZWNyZXQ= a=b+c&d=%26"
+
+
+def test_nobody_is_told_a_login_whose_certificate_does_not_hold(secure: tuple[int, Path]) -> None:
+    asked = Request("https://a.test/x", ("127.0.0.1", secure[0]), method="POST", form=(("a", "b"),), login=("m", "s"))
+    answer = web.request(asked)
+    assert (answer.status, answer.body) == (0, b"")
+    assert answer.fault.startswith("its certificate does not hold: self")
 
 
 def test_http_2_is_asked_for_and_not_spoken(secure: tuple[int, Path]) -> None:
