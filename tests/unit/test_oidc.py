@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import pytest
@@ -31,6 +33,7 @@ SYNAPSE = "matrix-synapse.service"
 ISSUER = f"https://{SSO}/realms/main"
 DOCUMENT = document_of(ISSUER)
 TOKENS = f"https://{SSO}/token_endpoint"
+PAGE = Path(__file__).parents[2] / "docs/how-to/single-sign-on.md"
 ONE = f"id: keycloak, name: Ours, issuer: '{ISSUER}', client_id: matrix, client_secret_file: {FILE}"
 TEXT = f"{MINIMAL}oidc: [{{{ONE}}}]\n"
 
@@ -184,6 +187,13 @@ def test_an_id_that_synapses_settings_have_is_refused() -> None:
     assert "synapse.settings.oidc_providers has keycloak too" in problems(f"{TEXT}{settings}")
     assert len(read(f"{TEXT}{settings.replace('keycloak', 'other')}").oidc) == 1
     assert read(f"{MINIMAL}oidc:\n").oidc == ()
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the installed package is tested without its docs")
+def test_what_the_page_writes_is_taken() -> None:
+    blocks = re.findall(r"(?:^    .*\n)+", PAGE.read_text(), re.MULTILINE)
+    examples = [block for block in blocks if block.startswith(("    oidc:", "    synapse:"))]
+    assert [bool(read(f"{MINIMAL}{dedent(block)}").oidc) for block in examples] == [True, True, False]
 
 
 class TestTheDoctor:
