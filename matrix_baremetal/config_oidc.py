@@ -85,7 +85,7 @@ class Provider:
     client_secret_file: Annotated[str, names.path]
     scopes: Annotated[tuple[Annotated[str, scope], ...], _scopes] = ("openid", "profile")
     claim: Annotated[str, claim] = "preferred_username"
-    claims_from: Literal["userinfo", "id-token"] = "userinfo"
+    claims_from: Literal["id-token", "userinfo"] = "id-token"
     require: Annotated[Mapping[str, Annotated[str, names.line]], _claims] = FrozenDict()
     new_accounts: bool = True
     existing_accounts: bool = False

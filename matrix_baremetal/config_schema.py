@@ -86,7 +86,7 @@ WHAT: Mapping[str, str] = {
     "oidc.client_secret_file": "A file with the secret that belongs to it.",
     "oidc.scopes": "What the provider is asked to tell.",
     "oidc.claim": "What a new account is called by; of email it is what stands before the @.",
-    "oidc.claims_from": "Where claims are read: the provider is asked, or its ID token says all.",
+    "oidc.claims_from": "Where claims are read: in the ID token, or the provider is asked once more.",
     "oidc.require": "Claims, and the value that each must have: nobody else is let in.",
     "oidc.new_accounts": "Whether somebody who has none gets an account here.",
     "oidc.existing_accounts": "Whether somebody gets the account here that has the name of the claim already.",

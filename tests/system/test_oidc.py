@@ -81,7 +81,7 @@ def test_a_person_logs_in_by_a_provider_and_no_more(site: Site, tmp_path: Path) 
         # The provider knows the browser by now.
         assert entered(site, nora.arrive(theirs)) == f"@nora:{site.server_name}"
         stranger = Visitor(site, tmp_path / "eve").arrive(theirs, "eve")
-        assert "You are not authorised to log in here" in stranger.text
+        assert "You are not allowed to log in here" in stranger.text
         without_passwords(site)
         refused(site, nora, theirs)
     without(site)
@@ -129,7 +129,7 @@ def refused(site: Site, visitor: Visitor, theirs: Identity) -> None:
     assert "does not take the client_id and its secret" in said
     assert f"into {FILE}" in said
     page = visitor.arrive(theirs)
-    assert "invalid_client" in page.text, page.text
+    assert "client authentication failed" in page.text, page.text
     theirs.stop()
     assert "nothing listens there" in site.mb("doctor", "oidc", status=3).stdout
     journal = site.guest.run("journalctl -b -q -o cat").stdout

@@ -144,11 +144,11 @@ class TestWhatIsMade:
     def test_who_is_let_in(self, machine: Machine) -> None:
         [told] = providers(machine)
         assert (told["enable_registration"], told["allow_existing_users"]) == (True, False)
-        more = ", require: {groups: matrix}, new_accounts: false, existing_accounts: true, claims_from: id-token"
+        more = ", require: {groups: matrix}, new_accounts: false, existing_accounts: true, claims_from: userinfo"
         run(machine, TEXT.replace("}]", f"{more}}}]"))
         [told] = providers(machine)
         assert (told["enable_registration"], told["allow_existing_users"]) == (False, True)
-        assert told["user_profile_method"] == "auto"
+        assert told["user_profile_method"] == "userinfo_endpoint"
         assert told["attribute_requirements"] == [{"attribute": "groups", "value": "matrix"}]
 
 
