@@ -102,3 +102,10 @@ def test_with_one_name_for_both_its_vhost_has_what_both_need() -> None:
     assert "proxy_pass" in block
     assert "location = /.well-known/matrix/server" in block
     assert components.needs(site).domains() == ("example.org",)
+
+
+def test_synapse_hears_the_name_without_httpss_own_port() -> None:
+    """Single sign-on is sent to the address that Synapse has for itself, again and again where it hears another."""
+    text = nginx(a_site("server_name: example.org\nhostname: example.org\nfederation: {delegation: none}\n"))
+    blocks = re.findall(r"listen (\d+) ssl.*?proxy_set_header Host (\S+);", text, re.DOTALL)
+    assert blocks == [("443", "$host"), ("8448", "$host:$server_port")]
