@@ -1,4 +1,4 @@
-"""What a component may need of another, without knowing it: a database, a name, a vhost, a setting, a port."""
+"""What a component may need of another, without knowing it: a database, a name, a setting, a module, a port."""
 
 from __future__ import annotations
 
@@ -147,6 +147,13 @@ class Setting:
 
 
 @dataclass(frozen=True)
+class Module:
+    """Packages of Python beside Synapse's own, for a module that it loads; the lock of this name pins them."""
+
+    lock: str
+
+
+@dataclass(frozen=True)
 class Port:
     """A port that something of ours listens on: `unit` may hold it, anybody else is in the way.
 
@@ -161,8 +168,8 @@ class Port:
     last: int | None = None
 
 
-Need = Database | Domain | VHost | Setting | Port
-N = TypeVar("N", Database, Domain, VHost, Setting, Port)
+Need = Database | Domain | VHost | Setting | Module | Port
+N = TypeVar("N", Database, Domain, VHost, Setting, Module, Port)
 
 
 @dataclass(frozen=True)

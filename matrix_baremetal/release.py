@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.python import LOCK, MARK
-from matrix_baremetal.versions import VERSION, Versions
+from matrix_baremetal.versions import VERSION, Versions, alone
 
 PATH = "/var/lib/matrix-baremetal/release.json"
 OPT = "/opt/matrix-baremetal/synapse"
@@ -61,7 +61,7 @@ def at(host: Host, shipped: Versions, version: str) -> Versions:
     if shipped.synapse.ships(version):
         return shipped.running(version)
     kept = host.text(f"{OPT}/{version}/{LOCK}") if whole(host, version) else None
-    return shipped.running(version, kept) if kept else shipped
+    return shipped.running(version, alone(kept)) if kept else shipped
 
 
 def current(host: Host) -> str | None:

@@ -13,6 +13,8 @@ from matrix_baremetal.yamlfile import decode
 HERE = Path(__file__).parent
 # What a version looks like that may become part of a path.
 VERSION = re.compile(r"[0-9]{1,4}(\.[0-9]{1,4}){1,3}(rc[0-9]{1,3})?")
+# Where in a lock begins what other parts have put beside Synapse.
+BESIDE = "# Beside Synapse:\n"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,10 @@ class SynapseVersion:
     def pins(self) -> str:
         """The lock of what is to run."""
         return lock(f"synapse-{self.version}") if self.ships(self.version) else self.lock
+
+    def beside(self, locks: tuple[str, ...]) -> str:
+        """The same with what these other locks pin, which go with each Synapse that there is a lock of."""
+        return "".join((self.pins, *(f"{BESIDE}{lock(name)}" for name in locks)))
 
 
 @dataclass(frozen=True)
@@ -166,6 +172,11 @@ def read() -> Versions:
 def lock(name: str) -> str:
     """The text of a lock file: pip requirements, each with the hashes of its wheels."""
     return (HERE / "locks" / f"{name}.txt").read_text()
+
+
+def alone(text: str) -> str:
+    """A lock of Synapse without what is beside it."""
+    return text.partition(BESIDE)[0]
 
 
 def numbers(version: str) -> tuple[int, ...]:

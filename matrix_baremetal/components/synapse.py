@@ -25,7 +25,7 @@ from matrix_baremetal.components.homeserver_yaml import (
 from matrix_baremetal.components.programs import virtualenv
 from matrix_baremetal.config import Config
 from matrix_baremetal.data import Data, Tree
-from matrix_baremetal.needs import Database, Domain, Need, Needs, Port, Proxy, Setting, VHost
+from matrix_baremetal.needs import Database, Domain, Module, Need, Needs, Port, Proxy, Setting, VHost
 from matrix_baremetal.release import OPT
 from matrix_baremetal.resources.admin_api import PORT
 from matrix_baremetal.resources.files import Directory, File, Link, Secret, random_text
@@ -68,7 +68,7 @@ class Synapse(Component):
     def resources(self, needs: Needs) -> Iterator[Resource]:
         yield from self._directories()
         yield from self._secrets()
-        yield from self._program()
+        yield from self._program(needs)
         config = f"{ETC}/homeserver.yaml"
         for each in (setting for setting in needs.of(Setting) if setting.secrets):
             path = f"{ETC}/conf.d/{each.key}.yaml"
@@ -116,7 +116,7 @@ class Synapse(Component):
         yield homeserver.Ready(Homeserver(self.config.server_name, unit=UNIT))
         yield homeserver.Version(versions.version, versions.minimum, versions.newer)
         yield homeserver.Advisory(f"{OPT}/current", versions.minimum)
-        yield homeserver.Program(ahead(self.site.versions, self.site.facts.python, None)[1])
+        yield homeserver.Program(self._ahead(needs)[1])
         yield Pressure(UNIT)
         yield Disk("media", media)
         yield Inodes("media", media)
@@ -159,8 +159,12 @@ class Synapse(Component):
             rows.append(COUNTED)
         yield File(DROP_IN, f"{HANDED}{''.join(rows)}")
 
-    def _program(self) -> Iterator[Resource]:
-        yield from ahead(self.site.versions, self.site.facts.python, self.site.wheelhouse)
+    def _ahead(self, needs: Needs) -> tuple[Directory, Virtualenv]:
+        beside = tuple(dict.fromkeys(module.lock for module in needs.of(Module)))
+        return ahead(self.site.versions, self.site.facts.python, self.site.wheelhouse, beside)
+
+    def _program(self, needs: Needs) -> Iterator[Resource]:
+        yield from self._ahead(needs)
         if self.site.before:
             yield Virtualenv(f"{OPT}/{self.site.before}", kept=True)
         yield Link(f"{OPT}/current", self.site.versions.synapse.version)
@@ -172,10 +176,14 @@ def others(needs: Needs) -> dict[str, str]:
     return dict(setting.handed for setting in needs.of(Setting) if setting.handed)
 
 
-def ahead(versions: Versions, python: str, wheelhouse: str | None) -> tuple[Directory, Virtualenv]:
-    """Synapse's program, which is the same for every site: an image may have it before there is a config."""
+def ahead(
+    versions: Versions, python: str, wheelhouse: str | None, beside: tuple[str, ...] = ()
+) -> tuple[Directory, Virtualenv]:
+    """Synapse's program, which is the same for every site but for what is `beside` it, locks of modules by name: an
+    image may have it before there is a config.
+    """
     synapse = versions.synapse
-    return Directory(OPT, 0o755), virtualenv(f"{OPT}/{synapse.version}", synapse.pins, python, wheelhouse)
+    return Directory(OPT, 0o755), virtualenv(f"{OPT}/{synapse.version}", synapse.beside(beside), python, wheelhouse)
 
 
 def passed_on(config: Config, *paths: str) -> Proxy:

@@ -14,6 +14,7 @@ from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
 from matrix_baremetal.release import OPT, Release
 from matrix_baremetal.resources import schema, store
+from matrix_baremetal.versions import BESIDE
 from tests.backups import DIRECTORY
 from tests.fakes import MINIMAL, FakeHost, a_site
 from tests.upgrades import NEW, OLD, PATIENCE, SYNAPSE, Breaking, Told, of, older, rolled_back, runs, upgraded, words
@@ -72,7 +73,11 @@ def test_a_version_that_no_package_knows_any_more_goes_on(machine: Breaking) -> 
     shutil.copytree(machine.at(f"{OPT}/{OLD}"), machine.at(f"{OPT}/1.158.0"), symlinks=True)
     release.write(host, Release("1.158.0"))
     assert upgrade.version(of(machine)) == "1.158.0"
-    assert of(machine).site.versions.synapse.pins == host.text(f"{OPT}/{OLD}/requirements.txt")
+    pins = of(machine).site.versions.synapse.pins
+    assert pins == host.text(f"{OPT}/{OLD}/requirements.txt")
+    # What a part has put beside it is that part's to ask for.
+    host.write(f"{OPT}/1.158.0/requirements.txt", f"{pins}{BESIDE}a==1\n", 0o644)
+    assert of(machine).site.versions.synapse.pins == pins
     host.remove_tree(f"{OPT}/1.158.0")
     assert upgrade.version(of(machine)) == NEW
 

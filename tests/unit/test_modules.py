@@ -1,0 +1,66 @@
+"""Modules of Synapse: what they need of it, asked by parts that it does not know."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from matrix_baremetal import components
+from matrix_baremetal.checks.homeserver import Program
+from matrix_baremetal.components import ALL
+from matrix_baremetal.components.component import SECRETS
+from matrix_baremetal.components.synapse import Synapse
+from matrix_baremetal.needs import Module, Needs, Setting
+from matrix_baremetal.preflight import passwords
+from matrix_baremetal.resources.files import File
+from matrix_baremetal.resources.filled import Filled
+from matrix_baremetal.resources.python import Virtualenv
+from matrix_baremetal.versions import BESIDE, alone, lock
+from tests.fakes import FakeHost, Machine, a_site
+
+OWN = "/etc/own.password"
+PATH = f"{SECRETS}/a_password"
+PASSWORD = Filled(PATH, "@", 0o600, secrets=(("@", OWN),), quoted=False, bare=True)
+MODULE = {"module": "a.B", "config": {"password_file": PATH, "names": ["a", PATH]}}
+SITE = a_site()
+NEEDS = components.needs(SITE).everything
+
+
+def test_a_setting_may_have_the_path_of_what_synapse_is_handed_anywhere_in_it() -> None:
+    needs = Needs((*NEEDS, Setting("modules", MODULE, files=(PASSWORD,), many=True)))
+    made = [r for kind in ALL for r in kind(SITE).resources(needs)]
+    [text] = [r.content for r in made if isinstance(r, File) and r.path.endswith("homeserver.yaml")]
+    loaded = "/run/credentials/matrix-synapse.service/a_password"
+    wanted = {"module": "a.B", "config": {"password_file": loaded, "names": ["a", loaded]}}
+    assert yaml.safe_load(text)["modules"] == [wanted]
+    assert PASSWORD in made
+    assert any(f"LoadCredential=a_password:{PATH}\n" in r.content for r in made if isinstance(r, File))
+
+
+def test_the_operators_password_has_to_be_there_for_root_alone(tmp_path: Path) -> None:
+    needs, machine = Needs((Setting("modules", MODULE, files=(PASSWORD,), many=True),)), Machine(tmp_path)
+    host = FakeHost(machine)
+    assert [obstacle.message for obstacle in passwords(needs, host)] == [f"{OWN} should hold a password and does not"]
+    machine.put(OWN, "very secret\n", 0o600)
+    machine.at(SECRETS).mkdir(parents=True)
+    assert list(passwords(needs, host)) == []
+    PASSWORD.make(host, None)
+    assert machine.at(PATH).read_text() == "very secret", "nothing else, and no end of a line"
+    assert PASSWORD.find(host) == PASSWORD
+    machine.put(PATH, "another", 0o600)
+    found = PASSWORD.find(host)
+    assert found
+    assert (found.filled, found.editable) == (False, ())
+
+
+def test_what_a_module_needs_is_in_synapses_virtualenv_and_doctor_asks_for_it() -> None:
+    [plain] = [r for r in components.resources(SITE) if isinstance(r, Virtualenv)]
+    needs = Needs((*NEEDS, Module("uv"), Module("uv")))
+    [more] = [r for r in Synapse(SITE).resources(needs) if isinstance(r, Virtualenv)]
+    assert more.path == plain.path
+    assert more.pins != plain.pins
+    assert more.requirements == plain.requirements + BESIDE + lock("uv")
+    assert alone(more.requirements) == plain.requirements == SITE.versions.synapse.pins
+    [check] = [c for c in Synapse(SITE).checks(needs) if isinstance(c, Program)]
+    assert check.virtualenv == more
