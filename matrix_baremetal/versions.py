@@ -136,6 +136,7 @@ class Versions:
     synapse: SynapseVersion
     uv: PartVersion
     heisenbridge: PartVersion
+    ldap: PartVersion
     element: Pin
     hydrogen: Pin
     ketesa: Pin

@@ -13,7 +13,9 @@ VERSIONS = yaml.safe_load((HERE / "versions.yaml").read_text())
 KNOWN = [row["version"] for row in VERSIONS["synapse"]["known"]]
 SYNAPSE = [f"synapse-{version}.txt" for version in KNOWN]
 OTHERS = ("uv", "heisenbridge")
-LOCKS = (*SYNAPSE, *(f"{name}.txt" for name in OTHERS))
+# What goes into Synapse's virtualenv: file and first package.
+BESIDE = {"ldap": "matrix-synapse-ldap3"}
+LOCKS = (*SYNAPSE, *(f"{name}.txt" for name in (*OTHERS, *BESIDE)))
 
 
 def pins(name: str) -> dict[str, list[str]]:
@@ -53,6 +55,16 @@ def test_versions_are_those_of_versions_yaml() -> None:
     assert {path.name for path in (HERE / "locks").iterdir()} == set(LOCKS)
     assert list(pins("uv.txt")) == [f"uv=={VERSIONS['uv']['version']}"]
     assert all(f"{name}=={VERSIONS[name]['version']}" in pins(f"{name}.txt") for name in OTHERS)
+    assert all(f"{first}=={VERSIONS[name]['version']}" in pins(f"{name}.txt") for name, first in BESIDE.items())
+
+
+@pytest.mark.parametrize("name", SYNAPSE)
+def test_what_goes_beside_synapse_has_nothing_that_it_has_and_misses_nothing_else(name: str) -> None:
+    """By the metadata of matrix-synapse-ldap3 0.4.0 and ldap3 2.9.1."""
+    theirs, ours = ({pin.partition("==")[0] for pin in pins(file)} for file in (name, "ldap.txt"))
+    assert not theirs & ours
+    assert {"twisted", "service-identity", "packaging", "pyasn1"} <= theirs
+    assert ours == {"matrix-synapse-ldap3", "ldap3"}
 
 
 def test_versions_are_text() -> None:
