@@ -16,6 +16,7 @@ from matrix_baremetal import names, yamlfile
 from matrix_baremetal.config_alerts import NO_ALERTS, Alerts
 from matrix_baremetal.config_beside import NO_BRIDGES, NO_CALLS, NO_TURN, TURN, Bridges, Calls, Turn
 from matrix_baremetal.config_ddns import Ddns
+from matrix_baremetal.config_ldap import Ldap
 from matrix_baremetal.config_mail import Mail
 from matrix_baremetal.config_oidc import Provider, clashes, distinct
 from matrix_baremetal.config_registration import Mode, Registration
@@ -137,6 +138,7 @@ class Config:
     bridges: Bridges = NO_BRIDGES
     mail: Mail | None = None
     oidc: Annotated[tuple[Provider, ...], distinct] = ()
+    ldap: Ldap | None = None
     ddns: Ddns | None = None
     alerts: Alerts = NO_ALERTS
     metrics: Metrics = Metrics()
@@ -162,6 +164,7 @@ class Config:
             )
         mistakes += self.opening.ungated(self.synapse.settings, mail=self.mail is not None)
         mistakes += clashes(self.oidc, self.synapse.settings)
+        mistakes += self.ldap.clashes(self.synapse.settings) if self.ldap else []
         mistakes += former(self.former_hostnames, self.hostname, self.server_name)
         mistakes += shared(self.hostname, self.server_name, self.client_hostname, self.admin_hostname)
         if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):

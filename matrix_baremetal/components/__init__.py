@@ -17,6 +17,7 @@ from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.doctor import Doctor
 from matrix_baremetal.components.former_hostnames import FormerHostnames
 from matrix_baremetal.components.jitsi import Jitsi
+from matrix_baremetal.components.ldap import Ldap
 from matrix_baremetal.components.mail import Mail
 from matrix_baremetal.components.metrics import Metrics
 from matrix_baremetal.components.nginx import Nginx
@@ -44,6 +45,7 @@ ALL: tuple[type[Component], ...] = (
     Registration,
     Mail,
     Oidc,
+    Ldap,
     Synapse,
     FormerHostnames,
     Delegation,

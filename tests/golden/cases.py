@@ -96,6 +96,7 @@ class Case:
         machine.put("/etc/matrix-baremetal/ddns.password", "of dns\n", 0o600)
         machine.put("/etc/matrix-baremetal/oidc-keycloak", "of the provider\n", 0o600)
         machine.put("/etc/matrix-baremetal/oidc-google", "of the other\n", 0o600)
+        machine.put("/etc/matrix-baremetal/ldap.password", "of ldap\n", 0o600)
         machine.downloads["https://mirror.example.net/hydrogen-web-0.5.1.tar.gz"] = fake_releases.STAND_INS[
             "hydrogen"
         ]

@@ -71,6 +71,7 @@ LAYERS = (
     ("connections", "first_config", "config_schema"),
     (
         "config",
+        "config_ldap",
         "config_mail",
         "config_oidc",
         "config_web",
