@@ -1,6 +1,7 @@
 """People of a directory (LDAP) log in with the password that they have there; the first login makes an account.
 
-Synapse's own module does it (matrix-synapse-ldap3). Accounts that are made here go on as they are beside those.
+Synapse's own module does it (matrix-synapse-ldap3; units/matrix_baremetal_ldap.py has what differs of it). Accounts
+that are made here go on as they are beside those.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class Ldap(Component):
             "attributes": attributes,
             **({"filter": asked.filter} if asked.filter else {}),
         }
-        return {"module": "ldap_auth_provider.LdapAuthProviderModule", "config": config}
+        return {"module": "matrix_baremetal_ldap.Directory", "config": config}
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
         yield from ()

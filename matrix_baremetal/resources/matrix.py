@@ -23,6 +23,8 @@ from matrix_baremetal.resources.store import Store
 from matrix_baremetal.resources.systemd import last_lines
 
 CHECK = "/run/matrix-baremetal/check"
+# Modules of ours that the config may name; the unit has it too.
+MODULES = "/usr/share/matrix-baremetal/modules"
 CURE = "mend synapse.settings in /etc/matrix-baremetal/config.yaml, or the files in /etc/matrix-synapse/conf.d"
 
 
@@ -58,6 +60,7 @@ class HomeserverConfig(File):
             *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
             *(f"--property={row}" for row in ("User=" + self.group, "ProtectSystem=strict", "PrivateTmp=yes")),
             *(f"--property=LoadCredential={row}" for row in self.credentials),
+            f"--property=Environment=PYTHONPATH={MODULES}",
             *(self.python, "-B", "-m", "synapse.config", *configs, "--no-secrets-in-config"),
             ok=range(256),
             timeout=120,

@@ -59,7 +59,7 @@ def packages(machine: Machine) -> str:
 
 def test_synapse_gets_the_module_and_the_password_in_a_file_that_it_alone_reads(machine: Machine) -> None:
     [module] = homeserver(machine)["modules"]
-    assert module["module"] == "ldap_auth_provider.LdapAuthProviderModule"
+    assert module["module"] == "matrix_baremetal_ldap.Directory"
     assert module["config"] == {
         "enabled": True,
         "mode": "search",
@@ -98,7 +98,7 @@ def test_a_module_of_the_operators_stays_beside_it(tmp_path: Path) -> None:
     run(machine, f"{ANYBODY}synapse: {{settings: {{modules: [{{module: a.B}}]}}}}\n")
     own, ours = homeserver(machine)["modules"]
     assert own == {"module": "a.B"}
-    assert ours["module"].startswith("ldap_auth_provider.")
+    assert ours["module"].startswith("matrix_baremetal_ldap.")
 
 
 def test_no_plan_shows_the_password(tmp_path: Path) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from pathlib import Path
 
 import yaml
 
 from matrix_baremetal import components
 from matrix_baremetal.checks.homeserver import Program
+from matrix_baremetal.checks.ldap import ASK
 from matrix_baremetal.components import ALL
 from matrix_baremetal.components.component import SECRETS
 from matrix_baremetal.components.synapse import Synapse
@@ -15,6 +19,7 @@ from matrix_baremetal.needs import Module, Needs, Setting
 from matrix_baremetal.preflight import passwords
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.filled import Filled
+from matrix_baremetal.resources.matrix import MODULES
 from matrix_baremetal.resources.python import Virtualenv
 from matrix_baremetal.versions import BESIDE, alone, lock
 from tests.fakes import FakeHost, Machine, a_site
@@ -24,6 +29,7 @@ PATH = f"{SECRETS}/a_password"
 PASSWORD = Filled(PATH, "@", 0o600, secrets=(("@", OWN),), quoted=False, bare=True)
 MODULE = {"module": "a.B", "config": {"password_file": PATH, "names": ["a", PATH]}}
 SITE = a_site()
+UNITS = Path(__file__).parents[2] / "units"
 NEEDS = components.needs(SITE).everything
 
 
@@ -64,3 +70,48 @@ def test_what_a_module_needs_is_in_synapses_virtualenv_and_doctor_asks_for_it() 
     assert alone(more.requirements) == plain.requirements == SITE.versions.synapse.pins
     [check] = [c for c in Synapse(SITE).checks(needs) if isinstance(c, Program)]
     assert check.virtualenv == more
+
+
+# What the module of Synapse's is to ours, and a directory's library to both.
+STAND_INS = {
+    "ldap_auth_provider.py": """
+class LdapAuthProviderModule:
+    ldap_uris, ldap_tls = ["ldaps://a.b"], "tls"
+    async def _ldap_authenticated_search(self, server, password, filters):
+        return server, password, filters
+""",
+    "ldap3/__init__.py": """
+def Server(*words, **more):
+    return [words, more]
+""",
+    "ldap3/utils/__init__.py": "",
+    "ldap3/utils/conv.py": """
+def escape_filter_chars(text):
+    return text.replace("*", "2a")
+""",
+}
+TRIED = """
+import asyncio, json, matrix_baremetal_ldap
+module = matrix_baremetal_ldap.Directory()
+print(json.dumps([module._get_server(), asyncio.run(module._ldap_authenticated_search("s", "p*", [("uid", "a*")]))]))
+"""
+
+
+def test_a_directory_that_is_away_is_waited_for_seconds_and_what_is_typed_is_no_search(tmp_path: Path) -> None:
+    for name, text in STAND_INS.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    path = f"{tmp_path}:{UNITS}"
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", TRIED], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
+    )
+    [[words, more], searched] = json.loads(done.stdout)
+    assert (words, more) == (["ldaps://a.b"], {"get_info": None, "tls": "tls", "connect_timeout": 5})
+    assert searched == ["s", "p*", [["uid", "a2a"]]]
+
+
+def test_synapse_and_its_check_find_modules_of_ours_where_the_package_has_them() -> None:
+    assert f"\nEnvironment=PYTHONPATH={MODULES}\n" in (UNITS / "matrix-synapse.service").read_text()
+    installed = (UNITS.parent / "debian/matrix-baremetal.install").read_text()
+    assert f"units/matrix_baremetal_ldap.py {MODULES.removeprefix('/')}\n" in installed
+    assert f"units/ask-ldap {ASK.removeprefix('/').rpartition('/')[0]}\n" in installed
