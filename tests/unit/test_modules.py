@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 import yaml
 
 from matrix_baremetal import components
 from matrix_baremetal.checks.homeserver import Program
 from matrix_baremetal.checks.ldap import ASK
+from matrix_baremetal.commands import rollback
+from matrix_baremetal.commands import upgrade as command
 from matrix_baremetal.components import ALL
 from matrix_baremetal.components.component import SECRETS
 from matrix_baremetal.components.synapse import Synapse
+from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.needs import Module, Needs, Setting
 from matrix_baremetal.preflight import passwords
+from matrix_baremetal.release import OPT
 from matrix_baremetal.resources.files import File
 from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.matrix import MODULES
-from matrix_baremetal.resources.python import Virtualenv
+from matrix_baremetal.resources.python import LOCK, Virtualenv
 from matrix_baremetal.versions import BESIDE, alone, lock
-from tests.fakes import FakeHost, Machine, a_site
+from tests.fakes import MINIMAL, FakeHost, Machine, a_site
+from tests.upgrades import NEW, OLD, PATIENCE, Told, of, older, words
 
 OWN = "/etc/own.password"
 PATH = f"{SECRETS}/a_password"
@@ -70,6 +77,26 @@ def test_what_a_module_needs_is_in_synapses_virtualenv_and_doctor_asks_for_it() 
     assert alone(more.requirements) == plain.requirements == SITE.versions.synapse.pins
     [check] = [c for c in Synapse(SITE).checks(needs) if isinstance(c, Program)]
     assert check.virtualenv == more
+
+
+@pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is not installed")
+def test_an_upgrade_and_a_way_back_make_each_version_with_what_is_asked_for_now(tmp_path: Path) -> None:
+    """Also the older one, which was made before a module was asked for."""
+    machine, text = older(tmp_path), f"{MINIMAL}ldap: {{server: 'ldaps://a.b', base: 'ou=a'}}\n"
+
+    def pinned(version: str) -> str:
+        return machine.at(f"{OPT}/{version}/{LOCK}").read_text()
+
+    command.upgraded(of(machine), words(), Told(), PATIENCE)
+    now = of(machine, text=text)
+    list(converge(now.resources, now.host, now.manifest))
+    assert (BESIDE in pinned(OLD), BESIDE in pinned(NEW)) == (False, True)
+    rollback.back(of(machine, text=text), words(), Told(), PATIENCE)
+    assert pinned(OLD) == lock(f"synapse-{OLD}") + BESIDE + lock("ldap")
+    now = of(machine, text=text)
+    assert [change.title for change in plan(now.resources, now.host, now.manifest)] == []
+    command.upgraded(now, words(), Told(), PATIENCE)
+    assert pinned(NEW) == lock(f"synapse-{NEW}") + BESIDE + lock("ldap")
 
 
 # What the module of Synapse's is to ours, and a directory's library to both.
