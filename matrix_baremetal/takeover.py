@@ -34,6 +34,7 @@ MOVED: Mapping[str, str] = {key: where for where, keys in _MOVED.items() for key
 
 _WORKERS = "one process does all in this release (synapse.workers); the data is the same"
 _MODULE = "its Python package is not in our virtualenv, and this release has no way to add one"
+_LDAP = f"write its directory as ldap in {CONFIG} (docs/how-to/ldap.md); of any other module {_MODULE}"
 LEFT: Mapping[str, str] = {
     "app_service_config_files": "copy each file to /etc/matrix-synapse/conf.d, readable for matrix-synapse; let "
     "the bridge speak to 127.0.0.1:8008; then write the key below synapse.settings",
@@ -124,6 +125,8 @@ def sorted_out(key: str, value: Any) -> Row:
     """What becomes of one setting that means nothing to our config."""
     if key in MOVED:
         return Row(key, "moved", MOVED[key])
+    if key in ("modules", "password_providers") and "ldap_auth_provider" in str(value):
+        return Row(key, "left", _LDAP)
     if key in LEFT:
         return Row(key, "left", LEFT[key]) if value else Row(key, "moved", "it is empty")
     if key not in settings.known():
