@@ -102,16 +102,23 @@ def test_an_upgrade_and_a_way_back_make_each_version_with_what_is_asked_for_now(
 # What the module of Synapse's is to ours, and a directory's library to both.
 STAND_INS = {
     "ldap_auth_provider.py": """
+import ldap3.core.exceptions
 class LdapAuthProviderModule:
     ldap_uris, ldap_tls = ["ldaps://a.b"], "tls"
     async def _ldap_authenticated_search(self, server, password, filters):
         return server, password, filters
+    async def check_3pid_auth(self, medium, address, password):
+        if medium == "away":
+            raise ldap3.core.exceptions.LDAPException
+        return medium
 """,
     "ldap3/__init__.py": """
 def Server(*words, **more):
     return [words, more]
 """,
     "ldap3/utils/__init__.py": "",
+    "ldap3/core/__init__.py": "",
+    "ldap3/core/exceptions.py": "class LDAPException(Exception): pass",
     "ldap3/utils/conv.py": """
 def escape_filter_chars(text):
     return text.replace("*", "2a")
@@ -120,7 +127,9 @@ def escape_filter_chars(text):
 TRIED = """
 import asyncio, json, matrix_baremetal_ldap
 module = matrix_baremetal_ldap.Directory()
-print(json.dumps([module._get_server(), asyncio.run(module._ldap_authenticated_search("s", "p*", [("uid", "a*")]))]))
+searched = asyncio.run(module._ldap_authenticated_search("s", "p*", [("uid", "a*")]))
+by_mail = [asyncio.run(module.check_3pid_auth(medium, "a@b", "p")) for medium in ("email", "away")]
+print(json.dumps([module._get_server(), searched, by_mail]))
 """
 
 
@@ -132,9 +141,10 @@ def test_a_directory_that_is_away_is_waited_for_seconds_and_what_is_typed_is_no_
     done = subprocess.run(
         [sys.executable, "-B", "-c", TRIED], env={"PYTHONPATH": path}, capture_output=True, text=True, check=True
     )
-    [[words, more], searched] = json.loads(done.stdout)
+    [[words, more], searched, by_mail] = json.loads(done.stdout)
     assert (words, more) == (["ldaps://a.b"], {"get_info": None, "tls": "tls", "connect_timeout": 5})
     assert searched == ["s", "p*", [["uid", "a2a"]]]
+    assert by_mail == ["email", None]
 
 
 def test_synapse_and_its_check_find_modules_of_ours_where_the_package_has_them() -> None:
