@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ FILTER = "(memberOf=cn=matrix,ou=groups,dc=example,dc=org)"
 TEXT = f'{MINIMAL}ldap: {{{ASKED}, {LOGIN}, filter: "{FILTER}"}}\n'
 ANYBODY = f"{MINIMAL}ldap: {{{ASKED}}}\n"
 SYNAPSE = "matrix-synapse.service"
+PAGE = Path(__file__).parents[2] / "docs/how-to/ldap.md"
 
 
 @pytest.fixture
@@ -278,3 +281,14 @@ def test_what_directories_are_called_is_taken(more: str, key: str, value: object
     found = read(f"server_name: a.b\nldap: {{{', '.join((*rest, more))}}}\n").ldap
     assert found
     assert getattr(found, key) == value
+
+
+@pytest.mark.skipif(not PAGE.exists(), reason="the installed package is tested without its docs")
+def test_the_examples_of_the_page_are_taken() -> None:
+    blocks = re.findall(r"^    ldap:\n(?:     +.*\n)+", PAGE.read_text(), flags=re.MULTILINE)
+    assert len(blocks) == 3
+    for block in blocks:
+        found = read(f"server_name: example.org\n{textwrap.dedent(block)}").ldap
+        assert found
+        assert found.filter
+        assert found.password_file == FILE
