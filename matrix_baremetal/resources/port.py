@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
+from matrix_baremetal.resources.matrix import MODULES
 from matrix_baremetal.resources.postgres import OURS, query
 from matrix_baremetal.resources.postgres_copy import FIND, PostgresCopy
 from matrix_baremetal.shell import Failed
@@ -55,18 +56,8 @@ class Port:
     def run(self, host: Host, python: str, config: str, credentials: tuple[str, ...]) -> Iterator[tuple[str, int]]:
         """One pass; yields each table with its rows so far. Raises `Error`, and then the same again goes on."""
         host.run("systemctl", "stop", UNIT, ok=range(256), timeout=120)
-        folder = self.source.rpartition("/")[0]
-        rows = ("ProtectSystem=strict", "PrivateTmp=yes", f"ReadWritePaths={folder}", f"WorkingDirectory={folder}")
-        words = (
-            *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={UNIT}"),
-            *(f"--property={row}" for row in (f"User={self.user}", "UMask=0077", "NoNewPrivileges=yes", *rows)),
-            *(f"--property=LoadCredential={row}" for row in credentials),
-            "--setenv=PYTHONUNBUFFERED=1",
-            *(python, "-B", "-P", "-m", "synapse._scripts.synapse_port_db"),
-            *("--sqlite-database", self.source, "--postgres-config", config),
-        )
         try:
-            with host.run.reading(*words) as out:
+            with host.run.reading(*self.words(python, config, credentials)) as out:
                 for line in out:
                     if found := re.fullmatch(rb"(\w+): \d+% \((\d+)/\d+\)\s*", line):
                         yield found[1].decode(), int(found[2])
@@ -75,6 +66,20 @@ class Port:
                 f"synapse_port_db failed: {error.result.last_words or error.message}",
                 hint="the same command again goes on; what Synapse has in SQLite is untouched",
             ) from None
+
+    def words(self, python: str, config: str, credentials: tuple[str, ...]) -> tuple[str, ...]:
+        """The command of one pass. It reads the whole config, and so modules of ours that this names."""
+        folder = self.source.rpartition("/")[0]
+        rows = ("ProtectSystem=strict", "PrivateTmp=yes", f"ReadWritePaths={folder}", f"WorkingDirectory={folder}")
+        return (
+            *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={UNIT}"),
+            *(f"--property={row}" for row in (f"User={self.user}", "UMask=0077", "NoNewPrivileges=yes", *rows)),
+            *(f"--property=LoadCredential={row}" for row in credentials),
+            "--setenv=PYTHONUNBUFFERED=1",
+            f"--setenv=PYTHONPATH={MODULES}",
+            *(python, "-B", "-P", "-m", "synapse._scripts.synapse_port_db"),
+            *("--sqlite-database", self.source, "--postgres-config", config),
+        )
 
     def again(self, host: Host) -> None:
         """Have the next pass read again all that may have changed."""

@@ -13,6 +13,7 @@ from matrix_baremetal import migrate, restore, to_postgres
 from matrix_baremetal.converge import converge
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources import port
+from matrix_baremetal.resources.matrix import MODULES
 from matrix_baremetal.to_postgres import Move
 from tests.backups import CONFIG, QUIET, a_server
 from tests.fakes import MINIMAL, FakeHost, Killed, Machine
@@ -64,6 +65,7 @@ def test_postgres_has_it_and_the_file_stays(tmp_path: Path) -> None:
     assert set(machine.postgres.bases) == {"matrix-synapse"}
     assert (host.node(to_postgres.NOTE), host.node(migrate.SCRATCH)) == (None, None)
     assert to_postgres.done(host, move_of(host))
+    assert f"--setenv=PYTHONPATH={MODULES}" in move_of(host).port.words("python", "config", ())
 
 
 def test_killed_at_any_operation_the_same_again_finishes_it(tmp_path: Path) -> None:
