@@ -83,7 +83,7 @@ class Attributes:
 
 @dataclass(frozen=True)
 class Ldap:
-    """A directory: where it is, as whom it is searched (without `bind_dn` as nobody), below what and for whom.
+    """A directory: where it is, as whom it is searched (without `bind_dn` anonymously), below what and for whom.
 
     ldaps:// speaks TLS from the first byte, ldap:// begins it with STARTTLS, or speaks none on this machine.
     """

@@ -93,7 +93,7 @@ WHAT: Mapping[str, str] = {
     "ldap": "A directory (LDAP) whose people log in here with the password that they have there.",
     "ldap.server": "Its address: ldaps:// for TLS from the first byte, ldap:// for STARTTLS.",
     "ldap.base": "Below which entry people are, such as ou=people,dc=example,dc=org.",
-    "ldap.bind_dn": "As whom they are looked up; without it as nobody, where the directory allows that.",
+    "ldap.bind_dn": "As whom they are looked up; without it anonymously, where the directory allows that.",
     "ldap.password_file": "A file with the password for it.",
     "ldap.filter": "Who of them may log in, such as (memberOf=cn=matrix,ou=groups,dc=example,dc=org). Default: all.",
     "ldap.attributes": "Which attributes of theirs are used.",
