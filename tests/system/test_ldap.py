@@ -120,8 +120,7 @@ def logged_in(site: Site) -> None:
     refused(site, "dora", "not the password")
     assert "dora" not in site.mb("user", "list").stdout, "a wrong password makes no account"
     dora = site.login("dora", "the password of dora")
-    path = f"/_matrix/client/v3/profile/{dora.user}/displayname"
-    assert dora.ask("GET", path).data == {"displayname": "Dora of the directory"}
+    assert dora.ask("GET", f"profile/{dora.user}/displayname") == {"displayname": "Dora of the directory"}
     refused(site, "otto", "the password of otto")
     refused(site, "dor*", "the password of dora")
     refused(site, "alice", "the password of dora")
