@@ -32,6 +32,8 @@ class Ldap(Component):
         return self.config.ldap is not None
 
     def needs(self) -> Iterator[Need]:
+        if self.config.ldap is None:
+            return
         yield Module("ldap")
         path = self._password_file
         secret = Filled(FILE, PASSWORD, 0o600, secrets=((PASSWORD, path),), quoted=False, bare=True)
