@@ -13,6 +13,7 @@ from matrix_baremetal.checks import ldap
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.components.component import ETC, SECRETS, Component
 from matrix_baremetal.components.homeserver_yaml import USER
+from matrix_baremetal.config_ldap import Ldap as Asked
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Module, Need, Needs, Setting
 from matrix_baremetal.release import OPT
@@ -32,36 +33,15 @@ class Ldap(Component):
         return self.config.ldap is not None
 
     def needs(self) -> Iterator[Need]:
-        if self.config.ldap is None:
-            return
-        yield Module("ldap")
-        path = self._password_file
-        secret = Filled(FILE, PASSWORD, 0o600, secrets=((PASSWORD, path),), quoted=False, bare=True)
-        yield Setting("modules", self._module(), files=(secret,) if path else (), many=True)
+        if asked := self.config.ldap:
+            yield Module("ldap")
+            path = self._password_file
+            secret = Filled(FILE, PASSWORD, 0o600, secrets=((PASSWORD, path),), quoted=False, bare=True)
+            yield Setting("modules", module(asked), files=(secret,) if path else (), many=True)
 
     @property
     def _password_file(self) -> str:
         return (self.config.ldap and self.config.ldap.password_file) or ""
-
-    def _module(self) -> dict[str, Any]:
-        """By the README of matrix-synapse-ldap3, which passes over what it doesn't know."""
-        asked = self.config.ldap
-        assert asked, "nobody asks what is not wanted"
-        login = {"bind_dn": asked.bind_dn, "bind_password_file": FILE} if asked.bind_dn else {}
-        attributes = {"uid": asked.attributes.user, "name": asked.attributes.name, "mail": asked.attributes.mail}
-        config = {
-            "enabled": True,
-            "mode": "search",
-            "uri": asked.server,
-            "start_tls": asked.begins,
-            # Of both: who signed the certificate, and whose it is.
-            "validate_cert": True,
-            "base": asked.base,
-            **login,
-            "attributes": attributes,
-            **({"filter": asked.filter} if asked.filter else {}),
-        }
-        return {"module": "matrix_baremetal_ldap.Directory", "config": config}
 
     def resources(self, needs: Needs) -> Iterator[Resource]:
         yield from ()
@@ -74,3 +54,22 @@ class Ldap(Component):
     def checks(self, needs: Needs) -> Iterator[Check]:
         if asked := self.config.ldap:
             yield ldap.Directory(asked, python=f"{OPT}/current/bin/python", user=USER)
+
+
+def module(asked: Asked) -> dict[str, Any]:
+    """By the README of matrix-synapse-ldap3, which passes over what it doesn't know."""
+    login = {"bind_dn": asked.bind_dn, "bind_password_file": FILE} if asked.bind_dn else {}
+    attributes = {"uid": asked.attributes.user, "name": asked.attributes.name, "mail": asked.attributes.mail}
+    config = {
+        "enabled": True,
+        "mode": "search",
+        "uri": asked.server,
+        "start_tls": asked.begins,
+        # Of both: who signed the certificate, and whose it is.
+        "validate_cert": True,
+        "base": asked.base,
+        **login,
+        "attributes": attributes,
+        **({"filter": asked.filter} if asked.filter else {}),
+    }
+    return {"module": "matrix_baremetal_ldap.Directory", "config": config}
