@@ -19,6 +19,7 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.migrate import SCRATCH
 from matrix_baremetal.resources.admin_api import AdminApi
 from matrix_baremetal.resources.matrix import HomeserverConfig
+from matrix_baremetal.resources.port import UNIT as PORT_UNIT
 from matrix_baremetal.resources.port import Port, config_file
 from matrix_baremetal.resources.postgres import MARK_DATABASE, OURS, query
 from matrix_baremetal.resources.postgres_copy import PostgresCopy
@@ -147,10 +148,7 @@ def last_pass(host: Host, move: Move, transfer: Transfer) -> None:
 def passed(host: Host, move: Move, transfer: Transfer, title: str) -> None:
     """One pass of synapse_port_db."""
     wanted = next(each for each in move.then.resources if isinstance(each, HomeserverConfig))
-    text = wanted.content.replace(
-        f"/run/credentials/{wanted.unit}/", "/run/credentials/matrix-baremetal-port.service/"
-    )
-    settings = foreign(text, wanted.path)
+    settings = foreign(wanted.read_by(PORT_UNIT), wanted.path)
     settings["database"]["args"]["dbname"] = move.port.copy.second
     transfer.begin(title, rows=True)
     counts: dict[str, int] = {}

@@ -123,7 +123,6 @@ def served(spoken: ssl.SSLSocket) -> Response:
 
 def exchanged(connection: socket.socket, asked: Request, seen: Response) -> Response:
     """Send the request, and read the answer."""
-    import base64
     import http.client
 
     if seen.protocol and not seen.protocol.startswith("http/1."):
@@ -146,6 +145,8 @@ def exchanged(connection: socket.socket, asked: Request, seen: Response) -> Resp
     spoken.putheader("Connection", "close")
     body, kind = asked.sent
     if asked.login:
+        import base64
+
         name = base64.b64encode(":".join(asked.login).encode()).decode()
         spoken.putheader("Authorization", f"Basic {name}")
     if body:

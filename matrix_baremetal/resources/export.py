@@ -14,7 +14,7 @@ from pathlib import Path
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host, said_of
 from matrix_baremetal.resources.accounts import as_user
-from matrix_baremetal.resources.matrix import HomeserverConfig
+from matrix_baremetal.resources.matrix import HomeserverConfig, in_unit, writing
 from matrix_baremetal.resources.port import config_file
 from matrix_baremetal.shell import Failed
 
@@ -41,15 +41,10 @@ def export(host: Host, wanted: HomeserverConfig, user: str, media: str, place: P
 
 def gathered(host: Host, wanted: HomeserverConfig, user: str) -> None:
     """Have Synapse write what it knows below `SCRATCH`. Raises `Error`."""
-    text = wanted.content.replace(f"/run/credentials/{wanted.unit}/", f"/run/credentials/{UNIT}/")
-    place = (f"User={wanted.group}", "UMask=0077", f"ReadWritePaths={SCRATCH}", f"WorkingDirectory={SCRATCH}")
-    rows = (*place, "NoNewPrivileges=yes", "ProtectSystem=strict", "PrivateTmp=yes")
-    with config_file(host, text, wanted.group) as path:
+    with config_file(host, wanted.read_by(UNIT), wanted.group) as path:
         configs = [word for each in (path, *wanted.more) for word in ("-c", each)]
         words = (
-            *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={UNIT}"),
-            *(f"--property={row}" for row in rows),
-            *(f"--property=LoadCredential={row}" for row in wanted.credentials),
+            *in_unit(UNIT, wanted.group, wanted.credentials, *writing(SCRATCH)),
             *(wanted.python, "-B", "-P", "-m", "synapse.app.admin_cmd", *configs),
             *("export-data", user, "--output-directory", f"{SCRATCH}/data"),
         )

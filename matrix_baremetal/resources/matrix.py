@@ -46,21 +46,20 @@ class HomeserverConfig(File):
             self.check(host)
         super().make(host, found)
 
+    def read_by(self, unit: str) -> str:
+        """Its text for a program in another unit: credentials live in a directory named after the unit."""
+        return self.content.replace(f"/run/credentials/{self.unit}/", f"/run/credentials/{unit}/")
+
     def check(self, host: Host) -> None:
         """Have Synapse look at it. Raises `Error` with what it says."""
-        # Credentials live in a directory named after the unit, so the candidate names that of the checking unit.
         unit = f"{self.unit.removesuffix('.service')}-check.service"
-        candidate = self.content.replace(f"/run/credentials/{self.unit}/", f"/run/credentials/{unit}/")
         host.mkdir(CHECK, 0o750, group=self.group)
-        host.write(f"{CHECK}/homeserver.yaml", candidate, 0o640, group=self.group)
+        host.write(f"{CHECK}/homeserver.yaml", self.read_by(unit), 0o640, group=self.group)
         configs = [word for path in (f"{CHECK}/homeserver.yaml", *self.more) for word in ("-c", path)]
         # That of a run that was killed goes on by itself for a moment, and there can't be two of a name.
         host.run("systemctl", "stop", unit, ok=range(256))
         result = host.run(
-            *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
-            *(f"--property={row}" for row in ("User=" + self.group, "ProtectSystem=strict", "PrivateTmp=yes")),
-            *(f"--property=LoadCredential={row}" for row in self.credentials),
-            f"--property=Environment=PYTHONPATH={MODULES}",
+            *in_unit(unit, self.group, self.credentials),
             *(self.python, "-B", "-m", "synapse.config", *configs, "--no-secrets-in-config"),
             ok=range(256),
             timeout=120,
@@ -73,6 +72,24 @@ class HomeserverConfig(File):
                 f"Synapse does not accept the new {self.path}, so the old one stays: {result.last_words}",
                 hint=CURE,
             )
+
+
+def in_unit(unit: str, user: str, credentials: tuple[str, ...], *more: str) -> tuple[str, ...]:
+    """What stands before a program of Synapse's that reads its config, and so modules of ours that this names.
+
+    It runs as Synapse's user with Synapse's credentials, writes nowhere, and has these properties more.
+    """
+    rows = (f"User={user}", "ProtectSystem=strict", "PrivateTmp=yes", *more)
+    return (
+        *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={unit}"),
+        *(f"--property={row}" for row in (*rows, *(f"LoadCredential={each}" for each in credentials))),
+        f"--setenv=PYTHONPATH={MODULES}",
+    )
+
+
+def writing(folder: str) -> tuple[str, ...]:
+    """The properties of a program that writes into this folder, for its user alone."""
+    return "UMask=0077", "NoNewPrivileges=yes", f"ReadWritePaths={folder}", f"WorkingDirectory={folder}"
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.accounts import as_user
-from matrix_baremetal.resources.matrix import MODULES
+from matrix_baremetal.resources.matrix import in_unit, writing
 from matrix_baremetal.resources.postgres import OURS, query
 from matrix_baremetal.resources.postgres_copy import FIND, PostgresCopy
 from matrix_baremetal.shell import Failed
@@ -68,15 +68,10 @@ class Port:
             ) from None
 
     def words(self, python: str, config: str, credentials: tuple[str, ...]) -> tuple[str, ...]:
-        """The command of one pass. It reads the whole config, and so modules of ours that this names."""
-        folder = self.source.rpartition("/")[0]
-        rows = ("ProtectSystem=strict", "PrivateTmp=yes", f"ReadWritePaths={folder}", f"WorkingDirectory={folder}")
+        """The command of one pass."""
         return (
-            *("systemd-run", "--quiet", "--wait", "--pipe", "--collect", f"--unit={UNIT}"),
-            *(f"--property={row}" for row in (f"User={self.user}", "UMask=0077", "NoNewPrivileges=yes", *rows)),
-            *(f"--property=LoadCredential={row}" for row in credentials),
+            *in_unit(UNIT, self.user, credentials, *writing(self.source.rpartition("/")[0])),
             "--setenv=PYTHONUNBUFFERED=1",
-            f"--setenv=PYTHONPATH={MODULES}",
             *(python, "-B", "-P", "-m", "synapse._scripts.synapse_port_db"),
             *("--sqlite-database", self.source, "--postgres-config", config),
         )

@@ -12,6 +12,7 @@ import pytest
 from matrix_baremetal.commands.user_export import exported
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.export import SCRATCH, UNIT
+from matrix_baremetal.resources.matrix import MODULES
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import Result
 from tests.fakes import MINIMAL, FakeHost, Machine, a_homeserver
@@ -37,6 +38,7 @@ def now(machine: Machine) -> Session:
         config = machine.at(words[words.index("-c") + 1]).read_text()
         assert f"/run/credentials/{UNIT}/" in config
         assert "/run/credentials/matrix-synapse.service/" not in config
+        assert f"--setenv=PYTHONPATH={MODULES}" in words, "a directory's module of ours would not be found"
         assert words[words.index("export-data") + 1] == "@alice:example.org"
         machine.put(f"{SCRATCH}/data/rooms/!a:example.org/events", '{"n": 1}{"n": "ü"}')
         machine.put(f"{SCRATCH}/data/media_ids/{SENT}", '{"media_type": "image/png"}')
