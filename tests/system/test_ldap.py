@@ -91,6 +91,8 @@ def test_people_of_a_directory_log_in_and_nobody_else(site: Site) -> None:
     assert site.planned() == set()
     invariants.findings(site)
     logged_in(site)
+    # A program of Synapse's that reads the whole config finds the module as well.
+    site.mb("user", "export", "alice", "--to", "/root/alice.tar.gz")
     away(site)
     # TLS from the first byte.
     site.change(UNLIMITED, ldap={**asked, "server": f"ldaps://{site.hostname}"})

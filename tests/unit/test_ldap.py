@@ -13,10 +13,10 @@ import pytest
 from matrix_baremetal import preflight, versions, yamlfile
 from matrix_baremetal.commands import doctor
 from matrix_baremetal.components import data
-from matrix_baremetal.converge import converge, plan
+from matrix_baremetal.converge import plan
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.release import OPT
-from tests.fakes import MINIMAL, Machine, a_session
+from tests.fakes import MINIMAL, Machine, a_homeserver, a_session
 from tests.unit.test_config import problems, read
 
 PASSWORD = 'a "password": {with} all # that\\ YAML knows'
@@ -42,9 +42,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def run(machine: Machine, text: str = TEXT) -> None:
-    now = a_session(machine, text)
-    list(converge(now.resources, now.host, now.manifest))
-    now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
+    a_homeserver(machine, text)
 
 
 def planned(machine: Machine, text: str = TEXT) -> list[str]:

@@ -13,7 +13,7 @@ from matrix_baremetal.converge import converge, plan
 from matrix_baremetal.errors import Error
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.words import parser
-from tests.fakes import MINIMAL, Machine, a_session
+from tests.fakes import MINIMAL, Machine, a_homeserver, a_session
 from tests.unit.test_config import problems, read
 
 PASSWORD = 'a "password": {with} all # that\\ YAML knows'
@@ -33,9 +33,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def run(machine: Machine, text: str = TEXT) -> None:
-    now = a_session(machine, text)
-    list(converge(now.resources, now.host, now.manifest))
-    now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
+    a_homeserver(machine, text)
 
 
 def planned(machine: Machine, text: str = TEXT) -> list[str]:

@@ -21,7 +21,7 @@ from matrix_baremetal.errors import Error
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.web import Request
 from tests.fake_web import SSO
-from tests.fakes import MINIMAL, Machine, a_session
+from tests.fakes import MINIMAL, Machine, a_homeserver, a_session
 from tests.unit.test_config import problems, read
 
 SECRET = "of the provider"
@@ -48,9 +48,7 @@ def machine(tmp_path: Path) -> Machine:
 
 
 def run(machine: Machine, text: str = TEXT) -> None:
-    now = a_session(machine, text)
-    list(converge(now.resources, now.host, now.manifest))
-    now.host.net.ask("GET", 8008, "/_matrix/client/v3/directory/room/x")
+    a_homeserver(machine, text)
 
 
 def planned(machine: Machine, text: str = TEXT) -> list[str]:
