@@ -1,4 +1,4 @@
-"""What a component may need of another, without knowing it: a database, a name, a setting, a module, a port."""
+"""What a component may need of another without knowing it: a database, a name, a setting, a port."""
 
 from __future__ import annotations
 
@@ -154,6 +154,13 @@ class Module:
 
 
 @dataclass(frozen=True)
+class StubStatus:
+    """nginx's own numbers (ngx_http_stub_status_module) on a port of the loopback address, for this machine alone."""
+
+    port: int
+
+
+@dataclass(frozen=True)
 class Port:
     """A port that something of ours listens on: `unit` may hold it, anybody else is in the way.
 
@@ -168,8 +175,8 @@ class Port:
     last: int | None = None
 
 
-Need = Database | Domain | VHost | Setting | Module | Port
-N = TypeVar("N", Database, Domain, VHost, Setting, Module, Port)
+Need = Database | Domain | VHost | Setting | Module | StubStatus | Port
+N = TypeVar("N", Database, Domain, VHost, Setting, Module, StubStatus, Port)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ PROGRAMS = {
     "coturn": ("/usr/bin/turnserver",),
     "bitlbee": ("/usr/sbin/bitlbee",),
     "prometheus-node-exporter": ("/usr/bin/prometheus-node-exporter",),
+    "prometheus-nginx-exporter": ("/usr/bin/prometheus-nginx-exporter",),
     "prometheus-postgres-exporter": ("/usr/bin/prometheus-postgres-exporter",),
     "jitsi-meet-prosody": ("/usr/share/jitsi-meet/prosody-plugins/mod_token_verification.lua",),
     "jicofo": ("/usr/share/jicofo/jicofo.jar",),

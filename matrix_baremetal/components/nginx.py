@@ -9,7 +9,7 @@ from matrix_baremetal.checks.check import Check
 from matrix_baremetal.checks.reach import Reached
 from matrix_baremetal.components.component import STATE, TLS, Component
 from matrix_baremetal.config import Config
-from matrix_baremetal.needs import Below, Location, Need, Needs, Port, Proxy, Rooms
+from matrix_baremetal.needs import Below, Location, Need, Needs, Port, Proxy, Rooms, StubStatus
 from matrix_baremetal.resources.certificates import LIVE, lineage
 from matrix_baremetal.resources.files import Directory, TestedFile
 from matrix_baremetal.resources.key_pair import KeyPair
@@ -81,6 +81,7 @@ class Nginx(Component):
             names=needs.domains(),
             tls=TLS,
             acme=ACME,
+            numbers=[status.port for status in needs.of(StubStatus)],
             sockets=any(sockets(place) for vhost in needs.vhosts() for place in vhost.locations),
             ipv6=facts.ipv6,
             # The parameter of `listen` is deprecated from 1.25.1 on (nginx.org, ngx_http_v2_module).

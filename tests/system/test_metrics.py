@@ -15,8 +15,8 @@ from tests.system.site import Site
 
 pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
 DOCS = "/usr/share/doc/matrix-baremetal/metrics"
-UNITS = ("matrix-metrics-machine.service", "matrix-metrics-postgres.service")
-PORTS = (9008, 9100, 9187)
+UNITS = tuple(f"matrix-metrics-{name}.service" for name in ("machine", "nginx", "postgres"))
+PORTS = (9008, 9100, 9113, 9114, 9187)
 
 
 def test_prometheus_finds_what_it_asks_for_and_nobody_else_does(site: Site) -> None:
@@ -47,10 +47,11 @@ def prometheus(site: Site) -> None:
     words = "--config.file=/srv/prometheus/prometheus.yml --storage.tsdb.path=/srv/prometheus/data"
     site.guest.run(f"systemd-run -q --unit prometheus-test prometheus {words} --web.listen-address=127.0.0.1:9090")
     end = time.monotonic() + 40
-    while {row["metric"]["job"] for row in asked(site, "up == 1")} != {"synapse", "machine", "postgres"}:
+    while {row["metric"]["job"] for row in asked(site, "up == 1")} != {"synapse", "machine", "nginx", "postgres"}:
         assert time.monotonic() < end, asked(site, "up")
         time.sleep(1)
     assert asked(site, "pg_up")[0]["value"][1] == "1"
+    assert asked(site, "nginx_up")[0]["value"][1] == "1"
     every_panel_has_numbers(site)
     site.guest.run("systemctl stop prometheus-test && apt-get purge -q -y prometheus")
 

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from matrix_baremetal.checks import metrics
-from matrix_baremetal.components.metrics import Metrics
-from matrix_baremetal.needs import Port
+from matrix_baremetal.components.metrics import COUNTED, Metrics
+from matrix_baremetal.needs import Needs, Port, StubStatus
 from matrix_baremetal.resources.masks import Mask
 from matrix_baremetal.resources.services import Service
 from matrix_baremetal.web import Response
@@ -28,8 +28,6 @@ def parts(text: str = ON) -> tuple[set[str], set[int]]:
     """The units that it has, and the ports."""
     part = Metrics(a_site(text))
     needs = list(part.needs())
-    from matrix_baremetal.needs import Needs
-
     units = {each.unit for each in part.resources(Needs(tuple(needs))) if isinstance(each, Service)}
     ports = {need.number for need in needs if isinstance(need, Port)}
     assert all(not need.purpose for need in needs if isinstance(need, Port)), "nobody else needs to reach them"
@@ -37,19 +35,23 @@ def parts(text: str = ON) -> tuple[set[str], set[int]]:
 
 
 def test_each_kind_of_site_has_the_numbers_that_there_are() -> None:
-    both = {"matrix-metrics-machine.service", "matrix-metrics-postgres.service"}
-    assert parts() == (both, {9008, 9100, 9187})
-    assert parts(ON + "database: sqlite\n") == ({"matrix-metrics-machine.service"}, {9008, 9100})
+    machine, nginx, postgres = (f"matrix-metrics-{name}.service" for name in ("machine", "nginx", "postgres"))
+    assert parts() == ({machine, nginx, postgres}, {9008, 9100, 9113, 9114, 9187})
+    assert parts(ON + "database: sqlite\n") == ({machine, nginx}, {9008, 9100, 9113, 9114})
     mine = ON.replace("true}", "true, machine: false}")
-    assert parts(mine) == ({"matrix-metrics-postgres.service"}, {9008, 9187})
+    assert parts(mine) == ({nginx, postgres}, {9008, 9113, 9114, 9187})
     assert not Metrics(a_site()).wanted()
 
 
 def test_what_debian_would_start_is_masked_before_it_comes() -> None:
-    from matrix_baremetal.needs import Needs
-
     kinds = [type(each).__name__ for each in Metrics(a_site(ON)).resources(Needs(()))]
     assert kinds.index("Packages") > max(index for index, kind in enumerate(kinds) if kind == Mask.__name__)
+
+
+def test_nginx_tells_its_exporter_where_that_asks() -> None:
+    unit = (TREE / "units/matrix-metrics-nginx.service").read_text()
+    assert f"--nginx.scrape-uri=http://127.0.0.1:{COUNTED}/stub_status\n" in unit
+    assert StubStatus(COUNTED) in Metrics(a_site(ON)).needs()
 
 
 @pytest.mark.parametrize(
@@ -81,7 +83,7 @@ class TestDocs:
     def test_it_asks_where_the_numbers_are(self) -> None:
         jobs = yaml.safe_load((DOCS / "prometheus.yml").read_text())["scrape_configs"]
         asked = {target for job in jobs for each in job["static_configs"] for target in each["targets"]}
-        assert asked == {f"127.0.0.1:{port}" for port in parts()[1]}
+        assert asked == {f"127.0.0.1:{port}" for port in parts()[1] - {COUNTED}}
         [synapse] = [job for job in jobs if job["job_name"] == "synapse"]
         assert synapse["metrics_path"] == "/_synapse/metrics"
 
