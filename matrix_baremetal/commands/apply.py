@@ -10,6 +10,7 @@ from matrix_baremetal.converge import Change, converge, plan
 from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
+from matrix_baremetal.progress import telling
 from matrix_baremetal.resources import firstboot
 from matrix_baremetal.session import Session
 from matrix_baremetal.signals import stoppable
@@ -42,7 +43,7 @@ def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:
         log.warn(remark)
     now.manifest.server_name = now.site.config.server_name
     changes = []
-    with stoppable() as stop, report.progress(json=json, quiet=quiet) as progress:
+    with stoppable() as stop, telling(json=json, quiet=quiet) as progress:
         for change in converge(now.resources, now.host, now.manifest):
             progress.tell(change)
             if change.ended:

@@ -6,7 +6,7 @@ from argparse import Namespace
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from matrix_baremetal import log, rehearsal, report, session
+from matrix_baremetal import log, rehearsal, session
 from matrix_baremetal.components import nginx, turn
 from matrix_baremetal.components.component import TLS
 from matrix_baremetal.converge import converge
@@ -14,6 +14,7 @@ from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.progress import telling
 from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.resources.certificates import Certificate
 from matrix_baremetal.resources.key_pair import KeyPair
@@ -30,7 +31,7 @@ def run(args: Namespace) -> int:
         if args.action == "rehearse":
             return rehearsed(args)
         resources = due(args) if args.action == "retry" else ()
-        with report.progress(json=False, quiet=args.quiet) as progress:
+        with telling(json=False, quiet=args.quiet) as progress:
             for change in converge((*resources, *readers(host)), host, Manifest.read(host), whole=False):
                 progress.tell(change)
     return 0

@@ -14,6 +14,7 @@ from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.manifest import Manifest
+from matrix_baremetal.progress import Progress, telling
 
 
 def run(args: Namespace) -> int:
@@ -27,7 +28,7 @@ def prepare(host: Host, args: Namespace) -> int:
     began = time.monotonic()
     # systemd need not run: an image may be made in a chroot.
     preflight.refuse([*preflight.system(host)])
-    with locked(host, "image prepare", wait=args.wait), report.progress(json=args.json, quiet=args.quiet) as progress:
+    with locked(host, "image prepare", wait=args.wait), telling(json=args.json, quiet=args.quiet) as progress:
         changes = bring(host, args.wheelhouse, progress)
     seconds = round(time.monotonic() - began, 1)
     if args.json:
@@ -38,7 +39,7 @@ def prepare(host: Host, args: Namespace) -> int:
     return 0
 
 
-def bring(host: Host, wheelhouse: str | None, progress: report.Progress) -> list[Change]:
+def bring(host: Host, wheelhouse: str | None, progress: Progress) -> list[Change]:
     """Make what is missing."""
     changes = []
     for wanted in ahead(versions.read(), facts.python(host), wheelhouse):

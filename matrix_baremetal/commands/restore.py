@@ -14,6 +14,7 @@ from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
+from matrix_baremetal.progress import telling
 from matrix_baremetal.restore import Held
 from matrix_baremetal.session import Session
 from matrix_baremetal.transfer import Transfer
@@ -65,7 +66,7 @@ def running(args: Namespace, name: str) -> Host:
 def brought(host: Host, held: Held, args: Namespace, transfer: Transfer) -> tuple[list[Change], list[str]]:
     """Bring it here and converge; the changes, and with which commands goes what was here before."""
     kept = restore.begun(host, held)
-    with report.progress(json=args.json, quiet=args.quiet) as progress:
+    with telling(json=args.json, quiet=args.quiet) as progress:
         for change in restore.foundation(session.of(host, held.config, args.wheelhouse, held.in_files)):
             progress.tell(change)
     # Where Postgres came just now, there is a cluster to speak with.

@@ -18,6 +18,7 @@ from matrix_baremetal.errors import DIFFERS, Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
 from matrix_baremetal.migrate_page import in_the_way
+from matrix_baremetal.progress import telling
 from matrix_baremetal.session import Session
 from matrix_baremetal.to_postgres import Move
 from matrix_baremetal.transfer import Transfer, amount
@@ -97,7 +98,7 @@ def agreed(move: Move, args: Namespace) -> None:
 
 def carried(host: Host, move: Move, args: Namespace, transfer: Transfer) -> float:
     """Both passes and the switch; for how long the server stood still. Where it fails, SQLite's server runs again."""
-    with report.progress(json=args.json, quiet=args.quiet) as progress:
+    with telling(json=args.json, quiet=args.quiet) as progress:
         for change in restore.foundation(move.then):
             progress.tell(change)
     # Where Postgres came just now, there is a cluster to speak with.
@@ -138,7 +139,7 @@ def settled(host: Host, args: Namespace) -> list[Change]:
 def converged(now: Session, args: Namespace) -> list[Change]:
     """As `apply` does, but for its refusal to leave one kind of database for the other."""
     changes = []
-    with report.progress(json=args.json, quiet=args.quiet) as progress:
+    with telling(json=args.json, quiet=args.quiet) as progress:
         for change in converge(now.resources, now.host, now.manifest):
             progress.tell(change)
             if change.ended:

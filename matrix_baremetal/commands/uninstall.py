@@ -11,6 +11,7 @@ from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
+from matrix_baremetal.progress import telling
 from matrix_baremetal.session import Session
 from matrix_baremetal.signals import stoppable
 
@@ -29,7 +30,7 @@ def run(args: Namespace) -> int:
         if not args.yes:
             agreed(now, purge=args.purge)
         changes: list[Change] = []
-        with stoppable() as stop, report.progress(json=args.json, quiet=args.quiet) as progress:
+        with stoppable() as stop, telling(json=args.json, quiet=args.quiet) as progress:
             for change in uninstall.steps(now, purge=args.purge):
                 progress.tell(change)
                 if change.ended:

@@ -31,6 +31,7 @@ LAYERS = (
     ("backup_reader",),
     (
         "report",
+        "progress",
         "transfer",
         "status",
         "largest",
@@ -95,7 +96,7 @@ IMPORTERS = {
     "cryptography": {"federation"},
     "jinja2": {"templates"},
     "yaml": {"yamlfile"},
-    "rich": {"report"},
+    "rich": {"progress"},
     "segno": {"resources"},
     "argparse": {"cli", "words", "commands"},
     "subprocess": set[str](),

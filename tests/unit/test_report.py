@@ -14,6 +14,7 @@ import pytest
 from matrix_baremetal import report
 from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import Obstacle
+from matrix_baremetal.progress import Live, Progress, telling
 from matrix_baremetal.resources.resource import Difference
 from tests.fakes import a_site
 
@@ -141,7 +142,7 @@ def test_how_a_run_ended_as_json(capsys: Captured) -> None:
 
 
 def test_progress_is_a_line_as_each_step_ends_and_nothing_else_without_a_terminal(capsys: Captured) -> None:
-    with report.progress(json=False, quiet=False) as progress:
+    with telling(json=False, quiet=False) as progress:
         progress.tell(replace(NEW, outcome="begun"))
         assert capsys.readouterr().out == ""
         progress.tell(replace(NEW, outcome="done", seconds=1.26, kept=("/var/kept",)))
@@ -156,7 +157,7 @@ def test_progress_is_a_line_as_each_step_ends_and_nothing_else_without_a_termina
 
 @pytest.mark.parametrize(("as_json", "quiet"), [(True, False), (False, True)])
 def test_with_json_or_quiet_there_is_no_progress(as_json: bool, quiet: bool, capsys: Captured) -> None:
-    with report.progress(json=as_json, quiet=quiet) as progress:
+    with telling(json=as_json, quiet=quiet) as progress:
         progress.tell(replace(NEW, outcome="done"))
     assert capsys.readouterr().out == ""
 
@@ -209,7 +210,7 @@ def test_the_plan_on_a_terminal_is_the_page_in_colours_with_its_lines_broken() -
     assert " ".join(text.split()).count(f"{where} (2 lines)") == len(verbs)
 
 
-class Watched(report.Live):
+class Watched(Live):
     """Somebody watches, and what is drawn is kept here."""
 
     def __init__(self) -> None:
@@ -225,7 +226,7 @@ class Watched(report.Live):
 
 def test_who_watches_is_spared_what_takes_no_time() -> None:
     watched = Watched()
-    progress = report.Progress(quiet=False, live=watched)
+    progress = Progress(quiet=False, live=watched)
     for change in (
         replace(NEW, outcome="done"),
         replace(NEW, outcome="done", seconds=0.01),
