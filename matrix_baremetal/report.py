@@ -173,7 +173,13 @@ def applied(site: Site, changes: Sequence[Change], *, json: bool, quiet: bool) -
         count = sum(change.outcome == "done" for change in changes)
         seconds = sum(change.seconds for change in changes)
         print(f"{several('change', count)} in {seconds:.1f} s.")
-    for change in pending if not json else ():
+    if not json:
+        waiting(pending)
+
+
+def waiting(pending: Iterable[Change]) -> None:
+    """What could not be made yet, and how it goes on."""
+    for change in pending:
         print(f"{change.title} is pending: {change.reason}.")
         # A timer looks after certificates; whatever else has to wait goes on with the next run.
         if change.kind == "Certificate":

@@ -6,7 +6,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from matrix_baremetal import backup_log, components, release
+from matrix_baremetal import backup_log, components, parts, release
 from matrix_baremetal.checks import declared, firstboot
 from matrix_baremetal.checks.certificates import Held
 from matrix_baremetal.checks.check import Check
@@ -49,6 +49,7 @@ class Status:
     registration: dict[str, Any]
     backup: dict[str, Any]
     newer: list[dict[str, Any]]
+    parts: list[dict[str, Any]]
     ready: bool
     faults: list[dict[str, str]]
 
@@ -60,9 +61,8 @@ def read(now: Session) -> Status:
     names = tuple(dict.fromkeys(r.unit for r in now.resources if isinstance(r, Service)))
     asked = shown_of_each(now.host, names, *PROPERTIES)
     units = [unit(name, rows) for name, rows in asked.items()]
-    glanced = [
-        prepared(check, now.host, asked) for check in components.checks(now.site) if isinstance(check, GLANCED)
-    ]
+    checks = components.checks(now.site)
+    glanced = [prepared(check, now.host, asked) for check in checks if isinstance(check, GLANCED)]
     certificates = [check.seen or {} for check in glanced if isinstance(check, Held)]
     found = examine(glanced, now.host)
     ready = any(finding.id == READY and finding.state == "pass" for finding in found)
@@ -90,6 +90,7 @@ def read(now: Session) -> Status:
         registration(now),
         backup_log.read(now.host),
         [asdict(each) for each in now.site.versions.synapse.newer],
+        [asdict(each) for each in parts.others(now)],
         ready,
         faults,
     )

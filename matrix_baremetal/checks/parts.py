@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from matrix_baremetal.checks.check import APPLY, Check
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.resources.resource import Resource
 
 ID = "parts"
@@ -23,7 +24,12 @@ class Parts(Check):
 
     def look(self, host: Host) -> Finding:
         wanted = tuple(each for each in self.resources if each.spare)
-        missing = [each.title for each in wanted if each.find(host) != each]
+        found = [(each, each.find(host)) for each in wanted]
+        # A release that is another serves on; of packages the ones that are missing are told.
+        missing = [each.title for each, seen in found if seen != each and not isinstance(seen, Download)]
         if missing:
             return self.failed(f"not here yet: {', '.join(missing)}", fix=APPLY)
+        others = [f"{e.title} ({s.version} runs here)" for e, s in found if isinstance(s, Download) and s != e]
+        if others:
+            return self.told(f"another release is there: {', '.join(others)}", next="matrix-baremetal upgrade")
         return self.fine("what parts beside the homeserver have from elsewhere is here")

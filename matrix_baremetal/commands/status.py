@@ -8,7 +8,7 @@ from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
-from matrix_baremetal import report, session, status
+from matrix_baremetal import parts, report, session, status
 from matrix_baremetal.checks.backup import age
 from matrix_baremetal.commands import status_space
 from matrix_baremetal.errors import DIFFERS
@@ -42,7 +42,7 @@ def page(now: session.Session, seen: status.Status) -> None:
     print(report.table(rows), end="\n\n")
     found = ", ".join(f"{name} {version}" for name, version in seen.versions.items())
     told = {"versions": found}
-    if sentence := report.newer(now.site):
+    if sentence := "; ".join(filter(None, (report.newer(now.site), parts.sentence(parts.others(now))))):
         told["upgrade"] = sentence
     told |= {
         "memory": in_use(seen.memory),

@@ -1,4 +1,4 @@
-"""upgrade: Synapse to the version that this release pins, or to another that it knows."""
+"""upgrade: Synapse to the version that this release pins, or to another that it knows, and the parts beside it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,19 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from matrix_baremetal import backup, log, preflight, release, report, rows_back, session, upgrade, upgrade_notes
+from matrix_baremetal import (
+    backup,
+    log,
+    parts,
+    preflight,
+    release,
+    report,
+    rows_back,
+    session,
+    upgrade,
+    upgrade_notes,
+)
+from matrix_baremetal.commands import apply
 from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import DIFFERS, Error, Obstacle
 from matrix_baremetal.host import Host
@@ -28,11 +40,11 @@ def run(args: Namespace) -> int:
     """Look, or do it; 3 where --check finds something newer."""
     if args.check:
         return check(args)
-    return brought(args, "upgrade", upgraded, Patience())
+    return brought(args, "upgrade", upgraded, Patience(), beside=args.to is None)
 
 
-def brought(args: Namespace, command: str, way: Way, patience: Patience) -> int:
-    """Under the lock, from one version to another, and say how it ended."""
+def brought(args: Namespace, command: str, way: Way, patience: Patience, *, beside: bool = False) -> int:
+    """Under the lock, from one version to another, with the parts `beside`, and say how it ended."""
     began = time.monotonic()
     host = ready(args, command)
     with locked(host, command, wait=args.wait):
@@ -40,13 +52,15 @@ def brought(args: Namespace, command: str, way: Way, patience: Patience) -> int:
         telling = Telling(quiet=args.quiet or args.json)
         old = upgrade.version(now)
         saved = way(now, args, telling, patience)
+        changes = parts_beside(standing(args), quiet=args.quiet or args.json) if beside else []
+    pending = [change for change in changes if change.outcome == "pending"]
     note = release.read(host)
     outcome = {
         "server_name": now.site.config.server_name,
         "from": old,
         "to": note.synapse or old,
         "backup": saved or None,
-        "changes": telling.rows,
+        "changes": [*telling.rows, *map(report.row, changes)],
         "rollback": note.before,
         "seconds": round(time.monotonic() - began, 1),
     }
@@ -54,7 +68,13 @@ def brought(args: Namespace, command: str, way: Way, patience: Patience) -> int:
         report.document(outcome)
     elif not args.quiet:
         told(outcome)
-    return 0
+        report.waiting(pending)
+    return DIFFERS if pending else 0
+
+
+def parts_beside(now: Session, *, quiet: bool) -> list[Change]:
+    """Where this release has other programs for parts beside Synapse: what `apply` does, as each has its config."""
+    return apply.bring(now, json=False, quiet=quiet) if parts.others(now) else []
 
 
 def ready(args: Namespace, command: str) -> Host:
@@ -148,7 +168,7 @@ def check(args: Namespace) -> int:
         report.document(outlook(now, way))
     else:
         looked(now, way)
-    return DIFFERS if now.site.versions.synapse.newer else 0
+    return DIFFERS if now.site.versions.synapse.newer or parts.others(now) else 0
 
 
 def in_the_way(now: Session, to: str | None) -> list[Obstacle]:
@@ -167,6 +187,7 @@ def outlook(now: Session, way: list[Obstacle]) -> dict[str, Any]:
         "runs": synapse.version,
         "newest": synapse.newest,
         "newer": [asdict(each) for each in synapse.newer],
+        "parts": [asdict(each) for each in parts.others(now)],
         "rollback": release.read(now.host).before,
         "obstacles": [{"message": each.message, "hint": each.hint} for each in way],
     }
@@ -181,8 +202,11 @@ def looked(now: Session, way: list[Obstacle]) -> None:
         print("\n" + report.indented(report.table(rows)))
         for remark in upgrade_notes.remarks(now.site, synapse.version, synapse.newest):
             print("\n" + report.wrapped(remark))
+    if others := parts.others(now):
+        table = report.table([(f"{each.name} {each.comes}", f"{each.runs} runs here") for each in others])
+        print(f"\nOf the parts beside it there is:\n\n{report.indented(table)}")
     report.in_the_way(way)
-    if synapse.newer and not way:
+    if (synapse.newer or others) and not way:
         print("\nTo have it: matrix-baremetal upgrade")
 
 

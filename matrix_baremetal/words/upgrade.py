@@ -12,7 +12,9 @@ UPGRADE = """\
 
 def add(commands: Commands) -> None:
     """From one Synapse to another, and back."""
-    words = command(commands, "upgrade", "bring Synapse to the version that this release has", UPGRADE)
+    words = command(
+        commands, "upgrade", "bring Synapse and what is beside it to the versions of this release", UPGRADE
+    )
     words.add_argument("--to", metavar="VERSION", help="to this one; --check lists what is newer")
     words.add_argument(
         "--check", action="store_true", help="say what there is and what is in its way; change nothing"

@@ -185,8 +185,11 @@ def test_elements_release_is_installed_only_as_its_makers_made_it(site: Site, la
     assert "A stand-in" in site.get("/", chat).text
     lab.mirror.put(newer_url, newer)
     lab.mirror.put(f"{newer_url}.asc", upstream_.sign(newer))
-    site.mb("apply")
+    assert "element 1.12.99  1.12.25 runs here" in site.mb("upgrade", "--check", status=3).stdout
+    assert "element 1.12.99 (1.12.25 runs here) is there" in site.mb("status").stdout
+    assert "fetch element 1.12.99" in site.mb("upgrade").stdout
     assert "A newer one" in site.get("/", chat).text
+    site.mb("upgrade", "--check")
     lab.mirror.forget()
     pinned(site, whole, upstream_)
     site.mb("apply")

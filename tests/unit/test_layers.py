@@ -44,6 +44,7 @@ LAYERS = (
         "image",
         "bundle",
         "upgrade_notes",
+        "parts",
     ),
     ("dns_records", "ports", "well_known", "source", "dump"),
     ("components",),
