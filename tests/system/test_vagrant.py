@@ -132,6 +132,7 @@ def daemons() -> set[int]:
 
 @pytest.mark.lab
 @pytest.mark.vm
+@pytest.mark.long  # a quarter of an hour of one processor: CI has the machines' scripts, and one virtual machine
 @pytest.mark.parametrize("guests", [("lab",)], indirect=True, ids=["internet"])
 def test_vagrant_up_ends_in_a_homeserver_that_is_ready(tmp_path: Path, guests: dict[str, Guest]) -> None:
     """Emulation is slow: the machine "lab" is a guest here, made by the same script, on the network of Vagrant's."""
