@@ -17,6 +17,7 @@ from matrix_baremetal.errors import Error, Unreached
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.shell import Failed
+from matrix_baremetal.versions import BESIDE, alone
 
 MARK = "complete.json"
 LOCK = "requirements.txt"
@@ -65,9 +66,20 @@ class Virtualenv(Resource):
             return self if host.node(f"{self.path}/{MARK}") else None
         try:
             mark = json.loads(host.text(f"{self.path}/{MARK}") or "")
-            return replace(self, pins=str(mark["pins"]), python=str(mark["python"]))
+            pins, python = str(mark["pins"]), str(mark["python"])
+            return replace(self, pins=self.pins if self._within(host) else pins, python=python)
         except (ValueError, KeyError, TypeError):
             return None
+
+    def _within(self, host: Host) -> bool:
+        """Whether what it has beside the same lock is this or more.
+
+        What a part has put there stays when that part goes, until the next upgrade: taken out while the config on
+        the disk still names it, it would keep Synapse from starting where the run is killed in between.
+        """
+        text = host.text(f"{self.path}/{LOCK}") or ""
+        there, wanted = ({*lock.partition(BESIDE)[2].splitlines()} for lock in (text, self.requirements))
+        return bool(self.pins) and alone(text) == alone(self.requirements) and wanted <= there
 
     def make(self, host: Host, found: Self | None) -> None:
         parent, _, name = self.path.rpartition("/")

@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,7 +29,7 @@ from matrix_baremetal.resources.filled import Filled
 from matrix_baremetal.resources.matrix import MODULES
 from matrix_baremetal.resources.python import LOCK, Virtualenv
 from matrix_baremetal.versions import BESIDE, alone, lock
-from tests.fakes import MINIMAL, FakeHost, Machine, a_site
+from tests.fakes import MINIMAL, FakeHost, Machine, a_homeserver, a_session, a_site
 from tests.upgrades import NEW, OLD, PATIENCE, Told, of, older, words
 
 OWN = "/etc/own.password"
@@ -77,6 +78,21 @@ def test_what_a_module_needs_is_in_synapses_virtualenv_and_doctor_asks_for_it() 
     assert alone(more.requirements) == plain.requirements == SITE.versions.synapse.pins
     [check] = [c for c in Synapse(SITE).checks(needs) if isinstance(c, Program)]
     assert check.virtualenv == more
+
+
+def test_what_a_part_has_put_there_stays_until_the_next_upgrade(tmp_path: Path) -> None:
+    """Taken out before the config that names it is another, it would keep Synapse from starting after a kill."""
+    machine = Machine(tmp_path)
+    host = FakeHost(machine)
+    text = f"{MINIMAL}ldap: {{server: 'ldaps://a.b', base: 'ou=a'}}\n"
+    a_homeserver(machine, text)
+    for each in (text, MINIMAL):
+        [virtualenv] = [r for r in a_session(machine, each).resources if isinstance(r, Virtualenv)]
+        assert virtualenv.find(host) == virtualenv
+    more = replace(virtualenv, pins="more", requirements=f"{virtualenv.requirements}{BESIDE}another==1\n")
+    assert more.find(host) != more
+    less = replace(virtualenv, pins="less", requirements=virtualenv.requirements.partition("\n")[2])
+    assert less.find(host) != less, "another lock of Synapse's own"
 
 
 @pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is not installed")
