@@ -21,6 +21,7 @@ from matrix_baremetal import (
 from matrix_baremetal.commands import postgres_major, to_postgres
 from matrix_baremetal.commands.asking import confirmed
 from matrix_baremetal.commands.restore import agreed, brought, running
+from matrix_baremetal.converge import Change
 from matrix_baremetal.errors import DIFFERS, Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -75,12 +76,18 @@ def take_over(args: Namespace) -> int:
         if args.action == "from-debian":
             left.append(f"rm -r {migrate.kept(host)}")
         migrate.forget(host)
+    return ended(host, taken, changes, left, args, time.monotonic() - began)
+
+
+def ended(host: Host, taken: Taken, changes: list[Change], left: list[str], args: Namespace, seconds: float) -> int:
+    """Say how it ended; 3 while something is pending."""
     pending = [change for change in changes if change.outcome == "pending"]
     if args.json:
         rows = {**migrate_page.facts(taken), "obstacles": [], "kept": left}
         report.document({**rows, "pending": [{"what": c.title, "reason": c.reason} for c in pending]})
     elif not args.quiet:
-        told(taken, left, time.monotonic() - began)
+        told(taken, left, seconds)
+        report.waiting(pending)
         if args.action == "from-debian" and (old := migrate.packages(host)):
             print(report.wrapped(PURGE.format(name=" ".join(old))))
     return DIFFERS if pending else 0

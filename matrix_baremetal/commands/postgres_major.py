@@ -38,6 +38,7 @@ def run(args: Namespace) -> int:
         report.document({**rows(move), "refused": left, "pending": [change.title for change in pending]})
     elif not args.quiet:
         told(move, left, time.monotonic() - began)
+        report.waiting(pending)
     return DIFFERS if pending else 0
 
 

@@ -49,6 +49,7 @@ def run(args: Namespace) -> int:
         report.document({**rows, "pending": [{"what": c.title, "reason": c.reason} for c in pending]})
     elif not args.quiet:
         told(held, left, time.monotonic() - began)
+        report.waiting(pending)
     return DIFFERS if pending else 0
 
 

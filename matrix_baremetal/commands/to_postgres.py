@@ -52,6 +52,7 @@ def run(args: Namespace) -> int:
         name, spent = move.now.site.config.server_name, time.monotonic() - began
         print(f"\n{name} keeps its rows in Postgres now, after {spent:.0f} s.")
         print(f"SQLite's file is as it was. When you are sure that you don't need it: rm {old}*")
+        report.waiting(pending)
     return DIFFERS if pending else 0
 
 
