@@ -72,14 +72,14 @@ class Virtualenv(Resource):
             return None
 
     def _within(self, host: Host) -> bool:
-        """Whether what it has beside the same lock is this or more.
+        """Whether it has more beside the same lock than is asked for.
 
         What a part has put there stays when that part goes, until the next upgrade: taken out while the config on
         the disk still names it, it would keep Synapse from starting where the run is killed in between.
         """
         text = host.text(f"{self.path}/{LOCK}") or ""
         there, wanted = ({*lock.partition(BESIDE)[2].splitlines()} for lock in (text, self.requirements))
-        return bool(self.pins) and alone(text) == alone(self.requirements) and wanted <= there
+        return bool(self.pins) and alone(text) == alone(self.requirements) and wanted < there
 
     def make(self, host: Host, found: Self | None) -> None:
         parent, _, name = self.path.rpartition("/")
