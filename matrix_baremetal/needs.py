@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
-from matrix_baremetal.resources.filled import Filled
+from matrix_baremetal.resources.filled import SecretCopy
 from matrix_baremetal.resources.resource import Resource
 
 
@@ -142,8 +142,8 @@ class Setting:
     @property
     def given(self) -> tuple[str, ...]:
         """The operator's own files, whose content goes into its secrets."""
-        filled = (file.secrets for file in self.files if isinstance(file, Filled))
-        return tuple(path for secrets in (self.secrets, *filled) for _, path in secrets)
+        copied = (file.source for file in self.files if isinstance(file, SecretCopy))
+        return (*(path for _, path in self.secrets), *copied)
 
 
 @dataclass(frozen=True)

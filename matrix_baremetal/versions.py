@@ -180,6 +180,11 @@ def alone(text: str) -> str:
     return text.partition(BESIDE)[0]
 
 
+def pinned(lock: str) -> set[str]:
+    """What a lock pins, each as "name version"."""
+    return {f"{name} {version}" for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", lock, re.MULTILINE)}
+
+
 def numbers(version: str) -> tuple[int, ...]:
     """1.163.2rc1 as (1, 163, 2)."""
     return tuple(int("".join(c for c in part if c.isdigit()) or 0) for part in version.split("rc")[0].split(".")[:3])

@@ -16,7 +16,7 @@ from matrix_baremetal.resources.distrusted import PLACE, Distrusted
 from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.resources.elsewhere import NOTES
 from matrix_baremetal.resources.files import Directory, File, Link, Scratch, Secret
-from matrix_baremetal.resources.filled import Filled
+from matrix_baremetal.resources.filled import Filled, SecretCopy
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
 from matrix_baremetal.resources.monitor import Monitor
@@ -143,11 +143,7 @@ EXAMPLES = (
         drift=lambda m: m.put("/etc/q.svg", m.at("/etc/q.svg").read_text().replace("M4 4", "M5 4")),
     ),
     Example(Filled("/f", "@1", secrets=(("@1", "/password"),)), synapse_runs, lambda m: m.put("/f", "a: b")),
-    Example(
-        Filled("/f", "@1", secrets=(("@1", "/password"),), quoted=False, bare=True),
-        synapse_runs,
-        lambda m: m.put("/f", "another"),
-    ),
+    Example(SecretCopy("/f", "/password"), synapse_runs, lambda m: m.put("/f", "another")),
     Example(Link("/etc/l", "target"), drift=lambda m: point(m.at("/etc/l"), "x")),
     Example(Directory("/etc/d/e", 0o750), drift=lambda m: m.at("/etc/d/e").chmod(0o777)),
     Example(Scratch("/etc/x/y", 0o700), drift=lambda m: m.at("/etc/x/y").chmod(0o777)),

@@ -17,11 +17,9 @@ from matrix_baremetal.config_ldap import Ldap as Asked
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Module, Need, Needs, Setting
 from matrix_baremetal.release import OPT
-from matrix_baremetal.resources.filled import Filled
+from matrix_baremetal.resources.filled import SecretCopy
 from matrix_baremetal.resources.resource import Resource
 
-# It stands for the password until the file is written.
-PASSWORD = "the-password-for-the-directory"
 # A copy, as the operator's own may go away, and Synapse would not start without it.
 FILE = f"{SECRETS}/ldap_password"
 
@@ -36,7 +34,7 @@ class Ldap(Component):
         if asked := self.config.ldap:
             yield Module("ldap")
             path = self._password_file
-            secret = Filled(FILE, PASSWORD, 0o600, secrets=((PASSWORD, path),), quoted=False, bare=True)
+            secret = SecretCopy(FILE, path)
             yield Setting("modules", module(asked), files=(secret,) if path else (), many=True)
 
     @property

@@ -14,11 +14,9 @@ from matrix_baremetal.components.component import ETC, SECRETS, Component
 from matrix_baremetal.config_oidc import Provider
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Need, Needs, Setting
-from matrix_baremetal.resources.filled import Filled
+from matrix_baremetal.resources.filled import SecretCopy
 from matrix_baremetal.resources.resource import Resource
 
-# It stands for the secret until the file is written.
-SECRET = "the-secret-of-the-provider"
 CLAIMS = {"userinfo": "userinfo_endpoint", "id-token": "auto"}
 
 
@@ -54,10 +52,9 @@ def callback(hostname: str) -> str:
     return f"https://{hostname}/_synapse/client/oidc/callback"
 
 
-def secret(provider: Provider) -> Filled:
-    """The secret as Synapse is handed it: a copy, as the operator's file may end a line as editors do."""
-    given = ((SECRET, provider.client_secret_file),)
-    return Filled(f"{SECRETS}/oidc-{provider.id}", SECRET, 0o600, secrets=given, quoted=False, bare=True)
+def secret(provider: Provider) -> SecretCopy:
+    """The secret as Synapse is handed it."""
+    return SecretCopy(f"{SECRETS}/oidc-{provider.id}", provider.client_secret_file)
 
 
 def settings(provider: Provider) -> dict[str, Any]:

@@ -15,9 +15,9 @@ from typing import ClassVar, Self
 
 from matrix_baremetal.errors import Error, Unreached
 from matrix_baremetal.host import Host
-from matrix_baremetal.resources.resource import Resource
+from matrix_baremetal.resources.resource import Difference, Resource
 from matrix_baremetal.shell import Failed
-from matrix_baremetal.versions import BESIDE, alone
+from matrix_baremetal.versions import BESIDE, alone, pinned
 
 MARK = "complete.json"
 LOCK = "requirements.txt"
@@ -34,6 +34,8 @@ PIP = (
 MISMATCH = ("DO NOT MATCH THE HASHES", "Hash mismatch")
 UNREACHED = ("Failed to download", "Failed to fetch")
 FULL = ("No space left on device", "Disk quota exceeded")
+# So many packages that are others are named in a plan.
+MOST = 8
 # More than half of all code, and nothing that Synapse ever imports: it would take as long again to compile.
 IDLE = "/tests?/|/phonenumbers/(geodata|carrierdata|tzdata)/|/setuptools/|/twisted/(trial|words)/|/pydantic/v1/"
 
@@ -67,17 +69,26 @@ class Virtualenv(Resource):
         try:
             mark = json.loads(host.text(f"{self.path}/{MARK}") or "")
             pins, python = str(mark["pins"]), str(mark["python"])
-            return replace(self, pins=self.pins if self._within(host) else pins, python=python)
         except (ValueError, KeyError, TypeError):
             return None
+        text = host.text(f"{self.path}/{LOCK}") or ""
+        return replace(self, pins=self.pins if self._within(text) else pins, python=python, requirements=text)
 
-    def _within(self, host: Host) -> bool:
-        """Whether it has more beside the same lock than is asked for.
+    def differences(self, found: Resource | None) -> tuple[Difference, ...]:
+        """Which packages are others, in place of two digests."""
+        rows = super().differences(found)
+        if not isinstance(found, Virtualenv):
+            return rows
+        old, new = pinned(found.requirements), pinned(self.requirements)
+        told = Difference("packages", listed(old - new), listed(new - old) or "none of these")
+        return tuple(told if row.field == "pins" and old != new else row for row in rows)
+
+    def _within(self, text: str) -> bool:
+        """Whether a lock has more beside the same than is asked for.
 
         What a part has put there stays when that part goes, until the next upgrade: taken out while the config on
         the disk still names it, it would keep Synapse from starting where the run is killed in between.
         """
-        text = host.text(f"{self.path}/{LOCK}") or ""
         there, wanted = ({*lock.partition(BESIDE)[2].splitlines()} for lock in (text, self.requirements))
         return bool(self.pins) and alone(text) == alone(self.requirements) and wanted < there
 
@@ -192,6 +203,12 @@ class Virtualenv(Resource):
         # What a killed run left of it.
         for ending in ("building", "building.cache", "old"):
             host.remove_tree(f"{parent}/.{name}.{ending}")
+
+
+def listed(found: set[str]) -> str:
+    """The first of them by name, and how many more there are."""
+    first, more = sorted(found)[:MOST], len(found) - MOST
+    return ", ".join([*first, *([f"{more} more"] if more > 0 else [])])
 
 
 def put_aside(host: Host, path: str, old: str) -> None:

@@ -99,7 +99,8 @@ class Service(Reader):
         return replace(self, stale=True)
 
     def stale_after(self, touched: frozenset[str]) -> Self:
-        old = self.touched(touched)
+        # What does not run reads all of it when it starts.
+        old = self.touched(touched) if self.active else frozenset[str]()
         light = old.issubset(self.reloads) and (self.light or not self.stale)
         return replace(self.staled(), light=light) if old else self
 

@@ -139,6 +139,7 @@ def test_switched_off_it_takes_away_what_it_brought_and_synapse_is_restarted_onc
     assert machine.unit(SYNAPSE).invocation == before + 1
     assert "modules" not in homeserver(machine)
     assert not machine.at(COPY).exists()
+    assert not machine.at("/var/lib/matrix-baremetal/displaced").exists(), "nor is the password kept elsewhere"
     assert machine.at(FILE).exists()
     assert "\nldap3==" in packages(machine), "they lie idle"
     assert planned(machine, MINIMAL) == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -25,7 +26,7 @@ from matrix_baremetal.needs import Module, Needs, Setting
 from matrix_baremetal.preflight import passwords
 from matrix_baremetal.release import OPT
 from matrix_baremetal.resources.files import File
-from matrix_baremetal.resources.filled import Filled
+from matrix_baremetal.resources.filled import SecretCopy
 from matrix_baremetal.resources.matrix import MODULES
 from matrix_baremetal.resources.python import LOCK, Virtualenv
 from matrix_baremetal.versions import BESIDE, alone, lock
@@ -34,7 +35,7 @@ from tests.upgrades import NEW, OLD, PATIENCE, Told, of, older, words
 
 OWN = "/etc/own.password"
 PATH = f"{SECRETS}/a_password"
-PASSWORD = Filled(PATH, "@", 0o600, secrets=(("@", OWN),), quoted=False, bare=True)
+PASSWORD = SecretCopy(PATH, OWN)
 MODULE = {"module": "a.B", "config": {"password_file": PATH, "names": ["a", PATH]}}
 SITE = a_site()
 UNITS = Path(__file__).parents[2] / "units"
@@ -65,7 +66,7 @@ def test_the_operators_password_has_to_be_there_for_root_alone(tmp_path: Path) -
     machine.put(PATH, "another", 0o600)
     found = PASSWORD.find(host)
     assert found
-    assert (found.filled, found.editable) == (False, ())
+    assert (found.same, found.editable) == (False, ())
 
 
 def test_what_a_module_needs_is_in_synapses_virtualenv_and_doctor_asks_for_it() -> None:
@@ -89,6 +90,10 @@ def test_what_a_part_has_put_there_stays_until_the_next_upgrade(tmp_path: Path) 
     for each in (text, MINIMAL):
         [virtualenv] = [r for r in a_session(machine, each).resources if isinstance(r, Virtualenv)]
         assert virtualenv.find(host) == virtualenv
+    [again] = [r for r in a_session(Machine(tmp_path / "plain"), text).resources if isinstance(r, Virtualenv)]
+    told = {row.field: row for row in again.differences(virtualenv)}
+    assert re.search(r"^ldap3 [\d.]+, matrix-synapse-ldap3 0\.", told["packages"].after)
+    assert told["packages"].before == ""
     more = replace(virtualenv, pins="more", requirements=f"{virtualenv.requirements}{BESIDE}another==1\n")
     assert more.find(host) != more
     less = replace(virtualenv, pins="less", requirements=virtualenv.requirements.partition("\n")[2])
