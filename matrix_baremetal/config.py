@@ -165,7 +165,8 @@ class Config:
         mistakes += self.opening.ungated(self.synapse.settings, mail=self.mail is not None)
         mistakes += clashes(self.oidc, self.synapse.settings)
         mistakes += self.ldap.clashes(self.synapse.settings) if self.ldap else []
-        mistakes += former(self.former_hostnames, self.hostname, self.server_name)
+        browsers = (self.client_hostname, self.admin_hostname, self.page_hostname)
+        mistakes += former(self.former_hostnames, self.hostname, self.server_name, browsers)
         mistakes += shared(self.hostname, self.server_name, self.client_hostname, self.admin_hostname)
         if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):
             message = f"synapse.settings has a TURN server of its own ({', '.join(theirs)})"
@@ -198,6 +199,11 @@ class Config:
     def calls_hostname(self) -> str | None:
         """Say where the servers for group calls are; None where there are none."""
         return self.calls.under(self.server_name)
+
+    @property
+    def page_hostname(self) -> str | None:
+        """Say where the page for group calls is; None where there is none."""
+        return self.calls.page_under(self.server_name)
 
     @property
     def registration_client(self) -> str | None:

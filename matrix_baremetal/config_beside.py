@@ -28,8 +28,10 @@ class Turn:
 EXPERIMENTS = ("msc4143_enabled", "msc4222_enabled")
 RELEASES = "https://github.com/element-hq/lk-jwt-service/releases"
 # What belongs to which of the two.
-GROUP, ROOMS = ("hostname", "relay", "livekit", "lk_jwt_service"), ("jitsi_hostname", "jitsi_repository")
-UNKNOWN = "nobody whom this release could ask publishes the hash of lk-jwt-service, so it has to come from you"
+GROUP = ("hostname", "relay", "livekit", "lk_jwt_service", "page")
+ROOMS = ("jitsi_hostname", "jitsi_repository")
+UNKNOWN = "nobody whom this release could ask publishes the hash of {}, so it has to come from you"
+ARCHIVE = "https://github.com/element-hq/element-call/releases/download/vX.Y.Z/element-call-X.Y.Z.tar.gz"
 
 
 SELF = "self-hosted"
@@ -64,11 +66,28 @@ class Repository:
 
 
 @dataclass(frozen=True)
+class CallPage:
+    """Element Call as a page of its own; without a name it is call.SERVER_NAME.
+
+    `others` are names under which other homeservers have LiveKit and lk-jwt-service, with which it may speak too.
+    """
+
+    hostname: Annotated[str, names.hostname] | None = None
+    release: Release | None = None
+    others: tuple[Annotated[str, names.hostname], ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.release is None:
+            hint = f"fetch {ARCHIVE}, run sha256sum on it, and write release: {{url: ADDRESS, sha256: HASH}}"
+            raise Mistakes([Mistake((), UNKNOWN.format("Element Call's archive"), hint)])
+
+
+@dataclass(frozen=True)
 class Calls:
     """Calls of more than two: by servers of our own that Element Call uses, or by a Jitsi, our own or elsewhere.
 
     `hostname` is where those servers answer; without one it is matrix-rtc.SERVER_NAME. `relay`: who can't reach them
-    directly comes by the TURN server. `jitsi_hostname` is where our
+    directly comes by the TURN server. `page` is for browsers. `jitsi_hostname` is where our
     own Jitsi does; without one it is meet.SERVER_NAME.
     """
 
@@ -78,6 +97,7 @@ class Calls:
     relay: bool = False
     livekit: Release | None = None
     lk_jwt_service: Release | None = None
+    page: CallPage | None = None
     jitsi: Annotated[str, jitsi] = "none"
     jitsi_hostname: Annotated[str, names.hostname] | None = None
     jitsi_repository: Repository | None = None
@@ -85,7 +105,7 @@ class Calls:
     def __post_init__(self) -> None:
         if self.element_call and self.lk_jwt_service is None:
             hint = f"fetch it from {RELEASES}, look at it, and write lk_jwt_service: {{url: ADDRESS, sha256: HASH}}"
-            raise Mistakes([Mistake(("element_call",), UNKNOWN, hint)])
+            raise Mistakes([Mistake(("element_call",), UNKNOWN.format("lk-jwt-service"), hint)])
         given = [] if self.element_call else [(each, "element_call: true") for each in GROUP]
         given += [] if self.jitsi == SELF else [(each, f"jitsi: {SELF}") for each in ROOMS]
         wrong = [
@@ -104,6 +124,10 @@ class Calls:
         """Give the name that our own Jitsi answers to; None where there is none."""
         return (self.jitsi_hostname or f"meet.{server_name}") if self.jitsi == SELF else None
 
+    def page_under(self, server_name: str) -> str | None:
+        """Give the name that the page for calls answers to; None where there is none."""
+        return (self.page.hostname or f"call.{server_name}") if self.page else None
+
     def jitsi_for(self, server_name: str) -> str | None:
         """Give the name of the Jitsi that clients are led to; None where they are led to none."""
         return self.rooms_under(server_name) or (None if self.jitsi == "none" else self.jitsi)
@@ -116,10 +140,14 @@ class Calls:
         The first of those is the server name.
         """
         found, own = list[Mistake](), taken[0] or ""
-        rooms = self.rooms_under(own)
-        if rooms is not None and rooms in (homeserver, self.under(own), *taken):
-            why = "pages of Jitsi on a name that serves something else too could do what that can"
-            found.append(Mistake(("calls", "jitsi_hostname"), why, "give it a name of its own"))
+        rooms, page, used = self.rooms_under(own), self.page_under(own), (homeserver, self.under(own), *taken)
+        for key, name, others, what in (
+            (("jitsi_hostname",), rooms, used, "pages of Jitsi"),
+            (("page", "hostname"), page, (*used, rooms), "a page for calls"),
+        ):
+            if name is not None and name in others:
+                why = f"{what} on a name that serves something else too could do what that can"
+                found.append(Mistake(("calls", *key), why, "give it a name of its own"))
         if not self.element_call:
             return found
         if not federates:

@@ -60,14 +60,17 @@ class AdminUi:
         return self.allow or PRIVATE
 
 
-def former(names: tuple[str, ...], homeserver: str, server_name: str) -> list[Mistake]:
-    """Find names of before that are still in use: their vhost is another's."""
+def former(
+    names: tuple[str, ...], homeserver: str, server_name: str, browsers: tuple[str | None, ...]
+) -> list[Mistake]:
+    """Find names of before that are still in use: their vhost is another's, maybe that of a program for browsers."""
     return [
         Mistake(("former_hostnames", index), f"{name} is not former: {use}", "remove it from this list")
         for index, name in enumerate(names)
         for use in (
             *(["it is the hostname now"] if name == homeserver else []),
             *(["it is the server name, which is served anyway"] if name == server_name else []),
+            *(["a program for browsers answers to it"] if name in browsers else []),
             *(["it is listed twice"] if name in names[:index] else []),
         )
     ]

@@ -107,7 +107,8 @@ def purpose(site: Site, name: str) -> str:
     if name != config.server_name:
         known = {config.client_hostname: "the web client", config.admin_hostname: "the admin page"}
         rooms = config.calls.rooms_under(config.server_name)
-        return ({config.calls_hostname: "group calls", rooms: "Jitsi, for group calls"} | known).get(name, OTHER)
+        known |= {config.page_hostname: "the page for group calls", rooms: "Jitsi, for group calls"}
+        return (known | {config.calls_hostname: "group calls"}).get(name, OTHER)
     if config.federation.found_by == "none":
         return "where other servers connect to"
     if config.federation.found_by == "srv":

@@ -81,7 +81,7 @@ class Files:
 
     `documents` (path and file) are its settings. What the pattern `hashed` fits never changes, as a hash is in its
     name; all else is asked for anew each time. `policy` is its Content-Security-Policy. With `allow` it is for these
-    networks alone.
+    networks alone. With `otherwise` that page answers all that is no file, but for what a homeserver would.
     """
 
     root: str
@@ -89,6 +89,7 @@ class Files:
     hashed: str = ""
     policy: str = ""
     allow: tuple[str, ...] = ()
+    otherwise: str = ""
 
 
 @dataclass(frozen=True)

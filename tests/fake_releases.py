@@ -97,6 +97,13 @@ STAND_INS = {
 LIVEKIT = archive({"LICENSE": b"free", "livekit-server": b"program"})
 # Which is no archive, and not pinned: a config has to name it.
 TOKENS, TOKENS_URL = b"another program", "https://mirror.example.net/lk-jwt-service_linux_amd64"
+# Element Call's, which is not pinned either.
+CALL_PAGE_FILES = {
+    "index.html": b"<!doctype html><title>Element Call</title>",
+    "assets/index-DT6T9pS7.js": b"1",
+}
+CALL_PAGE = archive({f"element-call-0.24.0/{name}": data for name, data in CALL_PAGE_FILES.items()})
+CALL_PAGE_URL = "https://mirror.example.net/element-call-0.24.0.tar.gz"
 
 
 # The key of a repository, as far as its fingerprint goes: a packet of version 4 (RFC 9580), of no use to sign with.
@@ -123,4 +130,5 @@ def offered() -> dict[str, bytes]:
     """Those archives by the addresses that they are published at."""
     found = {pin.url: STAND_INS[name] for name, pin in read().releases.items()}
     builds = {b.url: n.encode() for n, p in read().programs.items() for b in (p.x86_64, p.aarch64)}
-    return found | builds | {read().livekit.x86_64.url: LIVEKIT, TOKENS_URL: TOKENS, read().jitsi.key: APT_KEY}
+    found |= builds | {read().livekit.x86_64.url: LIVEKIT, read().jitsi.key: APT_KEY}
+    return found | {TOKENS_URL: TOKENS, CALL_PAGE_URL: CALL_PAGE}

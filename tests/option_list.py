@@ -33,8 +33,9 @@ def values(schema: dict[str, Any]) -> str:
     """What may stand there, as mdoc."""
     if "enum" in schema:
         return "Cm " + " | ".join(map(str, schema["enum"]))
-    kinds = schema.get("type") or [each.get("type") for each in schema.get("anyOf", ())]
-    kind = next((each for each in ([kinds] if isinstance(kinds, str) else kinds) if each != "null"), "")
+    kinds = [each.get("type") for each in (schema, *schema.get("anyOf", ()))]
+    flat = (kind for each in kinds for kind in ([each] if isinstance(each, str) else each or ()))
+    kind = next((each for each in flat if each != "null"), "")
     words = {"string": "Ar TEXT", "integer": "Ar NUMBER", "boolean": "Cm true | false", "array": "Bq ..."}
     return words.get(kind, "")
 

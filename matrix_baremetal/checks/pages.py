@@ -33,7 +33,7 @@ class Program(Web):
     """A program for browsers, such as a web client: it is there, and its settings are those of this homeserver."""
 
     form = "web.program.{0.domain}"
-    asks = "a web client or an admin page is served, with the settings of this homeserver"
+    asks = "a web client, an admin page or a page for calls is served, with the settings of this homeserver"
 
     path: str = ""
     settings: str = field(default="", repr=False)

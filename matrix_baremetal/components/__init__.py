@@ -9,6 +9,7 @@ from matrix_baremetal.components.alerts import Alerts
 from matrix_baremetal.components.backup import Backup
 from matrix_baremetal.components.base import Base
 from matrix_baremetal.components.bridges import BRIDGES
+from matrix_baremetal.components.call_page import CallPage
 from matrix_baremetal.components.calls import Calls
 from matrix_baremetal.components.certificates import Certificates
 from matrix_baremetal.components.component import Component
@@ -52,6 +53,7 @@ ALL: tuple[type[Component], ...] = (
     Welcome,
     WebClient,
     AdminUi,
+    CallPage,
     Nginx,
     Certificates,
     Users,

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from tests.fake_releases import archive, sha256
+from tests.fake_releases import CALL_PAGE, CALL_PAGE_FILES, archive, sha256
 from tests.lab import Lab, client, nat, network
 from tests.lab.go import built
 from tests.lab.places import REPOSITORY
@@ -38,17 +38,18 @@ TOKENS = Path(os.environ.get("MATRIX_BAREMETAL_LK_JWT") or Path(__file__).with_n
 
 
 def offered(lab: Lab) -> dict[str, Any]:
-    """Both programs where the mirror has them, as the config names them."""
+    """Both programs and the page where the mirror has them, as the config names them."""
     server = built(REPOSITORY / "tests/go/livekit", "github.com/livekit/livekit-server/cmd/server")
     found = {}
     for name, data in {
         "livekit": archive({"LICENSE": b"", "livekit-server": server.read_bytes()}),
         "lk_jwt_service": TOKENS.read_bytes(),
+        "page": CALL_PAGE,
     }.items():
         url = f"https://{ELSEWHERE}/{name}"
         lab.mirror.put(url, data)
         found[name] = {"url": url, "sha256": sha256(data)}
-    return found
+    return {**found, "page": {"release": found["page"]}}
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +76,10 @@ def elsewhere(lab: Lab) -> dict[str, Any]:
 
 def rtc(site: Site) -> str:
     return f"https://matrix-rtc.{site.server_name}"
+
+
+def page(site: Site) -> str:
+    return f"call.{site.server_name}"
 
 
 def openid(person: Person) -> dict[str, Any]:
@@ -124,6 +129,22 @@ def test_clients_and_synapse_are_told(calling: Site, people: tuple[Person, Perso
     assert calling.web.ask("GET", url, token=people[0].token).data["rtc_transports"] == [focus]
     features = calling.get("/_matrix/client/versions").data["unstable_features"]
     assert features["org.matrix.msc4140"] is True
+
+
+def test_a_page_of_its_own(calling: Site) -> None:
+    """Of Element Call itself a stand-in; what browsers are told is ours."""
+    index, asset = (data.decode() for data in CALL_PAGE_FILES.values())
+    for path in ("/", "/room/", "/some/room"):
+        answer = calling.get(path, page(calling))
+        assert (answer.text, answer.headers["cache-control"]) == (index, "no-cache")
+        policy = answer.headers["content-security-policy"]
+        assert policy.endswith(f" {calling.url} {rtc(calling)} {rtc(calling).replace('https', 'wss')}")
+    settings = calling.get("/config.json", page(calling)).data
+    assert settings["default_server_config"]["m.homeserver"]["base_url"] == calling.url
+    found = calling.get("/assets/index-DT6T9pS7.js", page(calling))
+    assert (found.text, "immutable" in found.headers["cache-control"]) == (asset, True)
+    for path in ("/assets/none.js", "/_matrix/client/versions", "/.well-known/matrix/client"):
+        assert calling.get(path, page(calling)).status == 404
 
 
 def test_two_people_of_a_call_hear_each_other(calling: Site, people: tuple[Person, Person]) -> None:
@@ -214,21 +235,13 @@ def test_older_clients_ask_in_another_way(calling: Site, people: tuple[Person, P
 
 
 def test_doctor_sees_it_and_ports_are_told(calling: Site) -> None:
-    rows = json.loads(calling.mb("doctor", "calls", "turn", "ports", "exposure", "well-known", "--json").stdout)[
-        "findings"
-    ]
+    asked = ("calls", "turn", "ports", "exposure", "well-known", "web")
+    rows = json.loads(calling.mb("doctor", *asked, "--json").stdout)["findings"]
     found = {row["id"]: row["state"] for row in rows}
-    names = {
-        "calls.livekit",
-        "calls.tokens",
-        "calls.address",
-        "calls.relay",
-        "ports.udp.7882",
-        "ports.7881",
-        "ports.7880",
-    }
+    names = {f"calls.{what}" for what in ("livekit", "tokens", "address", "relay")}
+    names |= {"ports.udp.7882", "ports.7881", "ports.7880", "ports.8082", "well-known.client"}
     names |= {"turn.relay.udp", "turn.relay.tls", "turn.closed", "turn.address", "ports.udp.3478", "ports.5349"}
-    assert names | {"ports.8082", "well-known.client"} <= set(found)
+    assert names | {f"exposure.admin.{page(calling)}", f"web.program.{page(calling)}"} <= set(found)
     assert {id: row for id, row in found.items() if row not in ("pass", "info")} == {}
     shown = calling.mb("show", "ports").stdout
     assert all(port in shown for port in ("7882/udp", "7881/tcp", "3478/udp", "5349/tcp", "49152-49407/udp"))
@@ -296,9 +309,9 @@ def test_switched_off_it_is_gone(calling: Site) -> None:
     calling.mb("apply")
     guest = calling.guest
     assert not re.search(r":(7880|7881|7882|8082|3478|5349)\b", guest.run("ss -Hlntu").stdout)
-    left = guest.run("ls -d /etc/matrix-calls /run/matrix-baremetal/calls /opt/matrix-baremetal/l*", check=False)
+    left = guest.run("ls -d /etc/matrix-calls /run/matrix-baremetal/calls /opt/matrix-baremetal/[el]*", check=False)
     assert left.stdout == ""
-    assert "matrix-rtc" not in guest.read(NGINX)
+    assert not re.search(rf"matrix-rtc|{page(calling)}", guest.read(NGINX))
     assert "rtc_foci" not in calling.get("/.well-known/matrix/client", calling.server_name).text
     assert {calling.show(unit, "ActiveState")["ActiveState"] for unit in UNITS} == {"inactive"}
     invariants.hold(calling)
