@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from matrix_baremetal.components.jitsi import PACKAGES
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.host import Host
+from matrix_baremetal.resources import firewalld, ufw
 from matrix_baremetal.resources.masks import NOTHING, PLACE
 from matrix_baremetal.resources.packages import added, installed
 from matrix_baremetal.resources.systemd import shown
 from matrix_baremetal.site import Site
 
+WALLS = {"ufw": ufw, "firewalld": firewalld}
 MB = 1024 * 1024
 # Those that jicofo and the videobridge depend on, either of them (their debian/control).
 JAVA = ("openjdk-17-jre-headless", "openjdk-21-jre-headless")
@@ -22,7 +24,12 @@ ELSEWHERE = "set calls.jitsi in the config to the name of a Jitsi on another mac
 
 
 def obstacles(site: Site, host: Host) -> Iterator[Obstacle]:
-    """What is in the way of Jitsi, where it is asked for."""
+    """What is in the way of Jitsi, and of an open firewall, where it is asked for."""
+    kind = site.config.wall.kind
+    if kind != "none" and not WALLS[kind].installed(host):
+        # It is not ours to install: a firewall that is new keeps everything closed, ssh too.
+        hint = f"apt install {kind}, let ssh in and switch it on; or write firewall: none into the config"
+        yield Obstacle(f"{kind} is to be opened (firewall), and it is not installed", hint)
     if not site.config.calls.rooms_under(site.config.server_name):
         return
     yield from java(host)
@@ -55,8 +62,14 @@ def others(host: Host) -> Iterator[Obstacle]:
         yield Obstacle("prosody.service runs here, and Jitsi's packages would write into its config", ELSEWHERE)
 
 
-def remarks(site: Site) -> Iterator[str]:
+def remarks(site: Site, host: Host) -> Iterator[str]:
     """What stops nothing and should be known before."""
+    kind = site.config.wall.kind
+    if kind != "none" and host.live and not WALLS[kind].active(host):
+        yield (
+            f"{kind} is off, so it keeps nothing closed; what is opened in it counts from when somebody switches it "
+            "on, which is not done from here, as it could shut ssh out"
+        )
     memory = site.facts.memory // MB
     if site.config.calls.rooms_under(site.config.server_name) and memory < LITTLE:
         yield f"this machine has {memory} MB of memory, which is little for Jitsi: calls of many may break off"

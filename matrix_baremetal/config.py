@@ -16,6 +16,8 @@ from matrix_baremetal import names, yamlfile
 from matrix_baremetal.config_alerts import NO_ALERTS, Alerts
 from matrix_baremetal.config_beside import NO_BRIDGES, NO_CALLS, NO_TURN, TURN, Bridges, Calls, Turn
 from matrix_baremetal.config_ddns import Ddns
+from matrix_baremetal.config_firewall import Firewall
+from matrix_baremetal.config_firewall import Kind as Wall
 from matrix_baremetal.config_ldap import Ldap
 from matrix_baremetal.config_mail import Mail
 from matrix_baremetal.config_oidc import Provider, clashes, distinct
@@ -140,6 +142,7 @@ class Config:
     oidc: Annotated[tuple[Provider, ...], distinct] = ()
     ldap: Ldap | None = None
     ddns: Ddns | None = None
+    firewall: Wall | Firewall = "none"
     alerts: Alerts = NO_ALERTS
     metrics: Metrics = Metrics()
     web_client: WebClient = field(default_factory=WebClient)
@@ -184,6 +187,12 @@ class Config:
         """Say who may make an account, and until when."""
         asked = self.registration
         return asked if isinstance(asked, Registration) else Registration(asked)
+
+    @property
+    def wall(self) -> Firewall:
+        """Say which firewall is opened for this homeserver."""
+        asked = self.firewall
+        return asked if isinstance(asked, Firewall) else Firewall(asked)
 
     @property
     def client_hostname(self) -> str | None:

@@ -11,7 +11,15 @@ from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from matrix_baremetal import addresses, config_beside, config_oidc, config_registration, names, settings
+from matrix_baremetal import (
+    addresses,
+    config_beside,
+    config_firewall,
+    config_oidc,
+    config_registration,
+    names,
+    settings,
+)
 from matrix_baremetal.config import Config
 from matrix_baremetal.shape import key_of, needed
 
@@ -31,6 +39,7 @@ PATTERNS: Mapping[Any, str] = {
     addresses.external: r"^(auto|[0-9]{1,3}(\.[0-9]{1,3}){3})$",
     addresses.peers: r"^[0-9a-fA-F.:]+(/[0-9]{1,3})?$",
     config_registration.moment: r"^[0-9]{4}(-[0-9]{2}){2}[T ][0-9]{2}(:[0-9]{2}){1,2}(Z|[+-][0-9]{2}:[0-9]{2})?$",
+    config_firewall.zone: r"^[A-Za-z0-9_-]{1,17}$",
     config_beside.jitsi: rf"^(none|self-hosted)$|{_NAME}",
     config_beside.fingerprint: r"^[0-9A-Fa-f ]{40,50}$",
     config_oidc.identifier: r"^[a-z0-9][a-z0-9._~-]{0,63}$",
@@ -108,6 +117,9 @@ WHAT: Mapping[str, str] = {
     "ddns.user": "With what name to log in there; none for DuckDNS.",
     "ddns.server": "With dyndns2: the provider's server.",
     "ddns.address": "auto, or the https address of a page that says from which address it was asked.",
+    "firewall": "The firewall of this machine that is opened for what the homeserver needs: ufw, firewalld, or none.",
+    "firewall.kind": "Which it is: ufw, firewalld, or none.",
+    "firewall.zone": "With firewalld: the zone in which the ports are open. Default: its default zone.",
     "alerts": "Who is told each day what doctor finds: what is new, and what is mended.",
     "alerts.invite": "People here who read it in a room of their own: names of accounts, as in alice.",
     "alerts.mail": "An address for when the homeserver takes no message, or nobody is invited. Needs mail.smtp.",

@@ -24,9 +24,20 @@ class Opening:
         """As people write it."""
         return f"{self.port}-{self.last}" if self.last else str(self.port)
 
+    @property
+    def named(self) -> str:
+        """With its protocol, as firewalls write it: 443/tcp, 49152-49407/udp."""
+        return f"{self.numbers}/{self.protocol}"
+
 
 def openings(site: Site, needs: Needs) -> Iterator[Opening]:
-    """What has to be open; a port without a purpose for others is this machine's own, and not among them."""
+    """What has to be open, in and out."""
+    yield from incoming(needs)
+    yield from outgoing(site)
+
+
+def incoming(needs: Needs) -> Iterator[Opening]:
+    """What others have to reach; a port without a purpose for them is this machine's own, and not among these."""
     inward: dict[tuple[int, str, int], list[str]] = {}
     for port in needs.of(Port):
         if port.purpose:
@@ -34,7 +45,6 @@ def openings(site: Site, needs: Needs) -> Iterator[Opening]:
     for number, protocol, last in sorted(inward):
         purposes = ", ".join(sorted(inward[number, protocol, last]))
         yield Opening("in", number, protocol, purposes, last or None)
-    yield from outgoing(site)
 
 
 def numbers(found: Iterable[Opening], protocol: str) -> list[str]:

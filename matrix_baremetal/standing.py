@@ -69,7 +69,7 @@ def remarks(site: Site, host: Host) -> Iterator[str]:
     if (end := site.closes) and end.timestamp() <= time.time():
         yield f"registration.until is {site.here(end)}, which is past, so registration is closed"
     yield from unattended(site, host)
-    yield from beforehand.remarks(site)
+    yield from beforehand.remarks(site, host)
     before = left(site, host)
     if before and before not in (*site.config.former_hostnames, site.config.server_name):
         yield (

@@ -17,6 +17,8 @@ from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.resources.elsewhere import NOTES
 from matrix_baremetal.resources.files import Directory, File, Link, Scratch, Secret
 from matrix_baremetal.resources.filled import Filled, SecretCopy
+from matrix_baremetal.resources.firewall import NAME
+from matrix_baremetal.resources.firewalld import SERVICE, FirewalldService
 from matrix_baremetal.resources.key_pair import KeyPair
 from matrix_baremetal.resources.matrix import Account, Homeserver, HomeserverConfig
 from matrix_baremetal.resources.monitor import Monitor
@@ -31,7 +33,9 @@ from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.schema import Schema
 from matrix_baremetal.resources.served import SelfSigned, Served
 from matrix_baremetal.resources.services import Service
+from matrix_baremetal.resources.ufw import PROFILE, UfwRule
 from matrix_baremetal.resources.vendor import AptKey, VendorPackages
+from tests import fake_firewall, fake_firewalld
 from tests.fake_postgres import Base
 from tests.fake_releases import APT_KEY, FINGERPRINT, archive, sha256
 from tests.fakes import Machine
@@ -109,6 +113,19 @@ class Example:
     packages: tuple[str, ...] = ("nginx", "postgresql")
 
 
+def guarded(machine: Machine) -> None:
+    """A ufw, and a profile of ours."""
+    fake_firewall.ufw(machine)
+    machine.put(PROFILE, f"[{NAME}]\nports=80,443/tcp\n")
+
+
+def by_zones(machine: Machine) -> None:
+    """A firewalld, and a service of ours."""
+    fake_firewalld.firewalld(machine)
+    port = "<port protocol='tcp' port='{}'/>"
+    machine.put(SERVICE, f"<service>{port.format(80)}{port.format(443)}</service>")
+
+
 def user(machine: Machine) -> None:
     """Our system user."""
     machine.users.append("matrix-synapse")
@@ -152,6 +169,16 @@ EXAMPLES = (
         Registration("/etc/r.yaml", '{"as_token": "{as_token}"}', ("/password-as_token",)),
         before=lambda m: m.put("/password-as_token", SECRET, 0o600),
         drift=lambda m: m.put("/etc/r.yaml", "{}"),
+    ),
+    Example(
+        UfwRule("matrix-baremetal", ("80/tcp", "443/tcp")),
+        guarded,
+        lambda m: m.more["ufw"](("delete", "allow", NAME)),
+    ),
+    Example(
+        FirewalldService(NAME, ("80/tcp", "443/tcp")),
+        by_zones,
+        lambda m: m.more["firewall-cmd"](("--permanent", "--zone=public", f"--remove-service={NAME}")),
     ),
     Example(masks.Mask("coturn.service"), drift=lambda m: m.at(f"{masks.PLACE}/coturn.service").unlink()),
     Example(Monitor("matrix-metrics"), drift=lambda m: m.postgres.monitors.clear()),

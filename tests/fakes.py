@@ -119,6 +119,10 @@ class Machine(Programs):
             ("journalctl",),
             ("nginx", "-t"),
             ("nginx", "-T"),
+            ("iptables", "-S"),
+            ("ip6tables", "-S"),
+            ("firewall-cmd", "--info-service=matrix-baremetal"),
+            ("firewall-cmd", "--query-service=matrix-baremetal"),
         )
         return [
             s.argv

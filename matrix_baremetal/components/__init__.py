@@ -16,6 +16,7 @@ from matrix_baremetal.components.component import Component
 from matrix_baremetal.components.ddns import Ddns
 from matrix_baremetal.components.delegation import Delegation
 from matrix_baremetal.components.doctor import Doctor
+from matrix_baremetal.components.firewall import Firewall
 from matrix_baremetal.components.former_hostnames import FormerHostnames
 from matrix_baremetal.components.jitsi import Jitsi
 from matrix_baremetal.components.ldap import Ldap
@@ -55,6 +56,8 @@ ALL: tuple[type[Component], ...] = (
     AdminUi,
     CallPage,
     Nginx,
+    # The authority has to get in before a certificate is ordered.
+    Firewall,
     Certificates,
     Users,
     Alerts,

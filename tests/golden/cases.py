@@ -17,7 +17,7 @@ from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.session import Session
 from matrix_baremetal.site import Site
 from matrix_baremetal.yamlfile import decode
-from tests import fake_releases
+from tests import fake_firewall, fake_firewalld, fake_releases
 from tests.fake_postgres import Base
 from tests.fakes import GIB, FakeHost, Machine
 
@@ -101,6 +101,10 @@ class Case:
             "hydrogen"
         ]
         machine.downloads[fake_releases.TOKENS_URL] = fake_releases.TOKENS
+        if "firewall: ufw" in (self.folder / "config.yaml").read_text():
+            fake_firewall.ufw(machine)
+        if "firewall: firewalld" in (self.folder / "config.yaml").read_text():
+            fake_firewalld.firewalld(machine)
         machine.lasting("/srv/tls", ["example.org", "*.example.org"])
         return machine
 

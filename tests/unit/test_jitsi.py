@@ -288,9 +288,10 @@ class TestBeforehand:
         return [o.message for o in beforehand.obstacles(a_site(text, **facts), FakeHost(machine))]
 
     def test_nothing_is_in_the_way_of_a_plain_machine(self, tmp_path: Path) -> None:
-        assert self.told(Machine(tmp_path)) == []
-        assert not list(beforehand.remarks(a_site(ON, memory=8 * GIB)))
-        assert "little for Jitsi" in next(beforehand.remarks(a_site(ON, memory=2 * GIB)))
+        host = FakeHost(Machine(tmp_path))
+        assert self.told(host.machine) == []
+        assert not list(beforehand.remarks(a_site(ON, memory=8 * GIB), host))
+        assert "little for Jitsi" in next(beforehand.remarks(a_site(ON, memory=2 * GIB), host))
 
     def test_no_java_that_it_runs_on(self, tmp_path: Path) -> None:
         machine = Machine(tmp_path)
