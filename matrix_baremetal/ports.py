@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from matrix_baremetal.needs import Needs, Port
 from matrix_baremetal.site import Site
 
+# How much of a comment nft takes, in bytes (NFTNL_UDATA_COMMENT_MAXLEN).
+LONGEST = 127
+
 
 @dataclass(frozen=True)
 class Opening:
@@ -62,3 +65,14 @@ def outgoing(site: Site) -> Iterator[Opening]:
     yield Opening("out", 443, "tcp", ", ".join(what for what, needed in encrypted.items() if needed))
     if federates:
         yield Opening("out", 8448, "tcp", "other servers")
+
+
+def nftables(site: Site, needs: Needs) -> str:
+    """What comes in as rules for an input chain of somebody's own (nft(8)), with what each is for."""
+    rows = [
+        f"# What others reach of {site.config.hostname}: into the chain that has `hook input`, before what drops.",
+        "# Where that chain lets in no answers yet, this comes first: ct state established,related accept",
+    ]
+    for each in incoming(needs):
+        rows.append(f'{each.protocol} dport {each.numbers} accept comment "{each.purpose[:LONGEST]}"')
+    return "\n".join(rows) + "\n"

@@ -7,6 +7,7 @@ from matrix_baremetal.checks.growth import BLOAT, STATE, TABLES
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources.postgres import COUNT_CONNECTIONS
 from matrix_baremetal.resources.postgres_store import SIZE
+from tests import fake_firewall
 from tests.check_breaks import (
     BOSH,
     CHAT,
@@ -130,6 +131,7 @@ CASES = (
     Case("ddns.update", told(fault="the provider refuses the user", final=True), "is not asked again before the"),
     Case("ddns.name.home.example.org", record("home.example.org", "A", "198.51.100.1"), "this line has 203.0.113.7"),
     Case("ddns.name.home.example.org", record("home.example.org", "A", fault="ns is silent"), "can't be looked up"),
+    Case("firewall", fake_firewall.ufw, "ufw keeps closed what others have to reach: 80/tcp, 443/tcp", "warn"),
     Case("exposure.8008", listens(8008, "matrix-synapse.service", "0.0.0.0"), "port 8008 is open to others"),
     Case("exposure.5432", listens(5432, "postgresql@15-main.service", "::"), "port 5432 is open to others"),
     Case("disk.media", room("/var/lib/matrix-synapse/media", 9 * MB), "the disk is full"),

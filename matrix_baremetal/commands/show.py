@@ -8,7 +8,7 @@ from dataclasses import asdict
 
 from matrix_baremetal import config_schema, ddns_run, dns_records, facts, net, ports, report, session, well_known
 from matrix_baremetal.components.oidc import callback
-from matrix_baremetal.resources import elsewhere
+from matrix_baremetal.resources import elsewhere, firewalld, ufw
 from matrix_baremetal.session import Session
 
 
@@ -136,9 +136,14 @@ def overview(now: Session, rows: dict[str, dict[str, object]], absent: list[str]
 def openings(now: Session, args: Namespace) -> None:
     """The ports to let through a firewall or router."""
     found, home = list(ports.openings(now.site, now.needs)), facts.home(now.host) if now.host.live else None
+    rules = ports.nftables(now.site, now.needs) if args.nftables else None
     if args.json:
         router, to = (home.gateway, home.address) if home else (None, None)
-        report.document({"ports": [asdict(each) for each in found], "router": router, "forward_to": to})
+        page = {"ports": [asdict(each) for each in found], "router": router, "forward_to": to}
+        report.document(page | {"firewall": now.site.config.wall.kind} | ({"text": rules} if rules else {}))
+        return
+    if rules:
+        print(rules, end="")
         return
     rows = [
         ("", "PORT", "FOR"),
@@ -167,7 +172,22 @@ def letting(now: Session, found: list[ports.Opening], home: facts.Home | None) -
     elif public:
         yield f"This machine has {public[0]} of its own: no router forwards anything, a firewall lets them in."
     yield "All others may stay closed."
+    yield guarded(now)
     yield "Whether people get in, another machine of yours can tell: matrix-baremetal doctor --probe-from ssh:HOST"
+
+
+def guarded(now: Session) -> str:
+    """Whether this machine's own firewall is looked after."""
+    kind = now.site.config.wall.kind
+    if kind != "none":
+        return f"This machine's firewall is looked after: apply lets the incoming ones in by {kind}."
+    walls = {"ufw": ufw, "firewalld": firewalld}
+    there = [name for name, wall in walls.items() if now.host.live and now.host.superuser and wall.active(now.host)]
+    if there:
+        return (
+            f"{there[0]} is on here, and not looked after; to have these let in: firewall: {there[0]} in the config."
+        )
+    return "This machine's own firewall, where it has one, is not looked after (docs/how-to/firewall.md)."
 
 
 def single_sign_on(now: Session, args: Namespace) -> None:

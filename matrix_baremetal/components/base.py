@@ -12,6 +12,7 @@ from matrix_baremetal.checks.machine import Addresses, Disk, Inodes, Killed, Mem
 from matrix_baremetal.checks.names import Resolver
 from matrix_baremetal.checks.router import Router
 from matrix_baremetal.components.component import DATA, ETC, SECRETS, STATE, TLS, Component
+from matrix_baremetal.components.firewall import opened
 from matrix_baremetal.data import Data
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.resources.accounts import SystemUser
@@ -50,3 +51,6 @@ class Base(Component):
         url = self.config.acme.url
         yield Right(url)
         yield Resolver(urlsplit(url).hostname or "")
+        if self.config.wall.kind == "none":
+            # One that nobody asked us to open may be in the way all the same.
+            yield opened(self.site, needs)

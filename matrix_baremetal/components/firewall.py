@@ -2,7 +2,7 @@
 
 One profile of ufw's, or one service of firewalld's, has all ports; what else is in there stays as it is. Neither
 is ever installed or switched on by us. A table of our own for nftables would open nothing, as what one chain drops no
-other can let through.
+other can let through: `show ports --nftables` is for that.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from xml.etree import ElementTree
 
 from matrix_baremetal import ports
+from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.firewall import Opened
 from matrix_baremetal.components.component import Component
 from matrix_baremetal.needs import Needs
 from matrix_baremetal.ports import Opening
@@ -20,6 +22,7 @@ from matrix_baremetal.resources.firewall import NAME, ordered
 from matrix_baremetal.resources.firewalld import FirewalldService
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.ufw import UfwRule
+from matrix_baremetal.site import Site
 
 TITLE, MORE = "Matrix homeserver", "What others have to reach, and what for: matrix-baremetal show ports"
 
@@ -34,16 +37,22 @@ class Firewall(Component):
         found, rule = tuple(ports.incoming(needs)), self._rule(needs)
         if isinstance(rule, UfwRule):
             yield File(ufw.PROFILE, profile(found))
-            yield rule
-        elif rule:
+        else:
             yield File(firewalld.SERVICE, service(found))
-            yield rule
+        yield rule
 
-    def _rule(self, needs: Needs) -> UfwRule | FirewalldService | None:
+    def checks(self, needs: Needs) -> Iterator[Check]:
+        yield opened(self.site, needs, self._rule(needs))
+
+    def _rule(self, needs: Needs) -> UfwRule | FirewalldService:
         wall, wanted = self.config.wall, ordered(each.named for each in ports.incoming(needs))
-        if wall.kind == "none":
-            return None
         return UfwRule(NAME, wanted) if wall.kind == "ufw" else FirewalldService(NAME, wanted, wall.zone or "")
+
+
+def opened(site: Site, needs: Needs, rule: UfwRule | FirewalldService | None = None) -> Opened:
+    """The question whether the firewall lets others in: the one with a rule of ours, or whichever there is."""
+    incoming, outgoing = ports.incoming(needs), ports.outgoing(site)
+    return Opened(ordered(each.named for each in incoming), ordered(each.named for each in outgoing), rule)
 
 
 def profile(found: tuple[Opening, ...]) -> str:

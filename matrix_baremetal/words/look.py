@@ -9,6 +9,9 @@ SHOW = """\
   matrix-baremetal show well-known --for nginx
   matrix-baremetal show ports
   matrix-baremetal show oidc"""
+PORTS = """\
+  matrix-baremetal show ports --nftables   rules for a firewall of your own
+  matrix-baremetal show ports --json"""
 SCHEMA = "  matrix-baremetal show config-schema > /etc/matrix-baremetal/config.schema.json"
 
 DOCTOR_EXAMPLE = """\
@@ -58,7 +61,7 @@ def add(commands: Commands) -> None:
     # As in well_known.SERVERS, which is not light enough for here.
     servers = ("nginx", "apache", "caddy", "static")
     words.add_argument("--for", dest="server", choices=servers, help="in the words of this web server")
-    command(ways, "ports", "the ports to open and to forward", "  matrix-baremetal show ports --json")
-    help = "what to enter at an identity provider, for single sign-on"
-    command(ways, "oidc", help, "  matrix-baremetal show oidc --json")
+    words = command(ways, "ports", "the ports to open and to forward", PORTS)
+    words.add_argument("--nftables", action="store_true", help="as rules for your own firewall")
+    command(ways, "oidc", "what to enter at an identity provider", "  matrix-baremetal show oidc --json")
     command(ways, "config-schema", "the config's JSON Schema, for editors", SCHEMA)

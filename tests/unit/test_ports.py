@@ -8,7 +8,7 @@ import pytest
 
 from matrix_baremetal import components
 from matrix_baremetal.needs import Needs, Port
-from matrix_baremetal.ports import openings
+from matrix_baremetal.ports import nftables, openings
 from matrix_baremetal.resources.admin_api import PORT
 from tests.fake_releases import TOKENS, TOKENS_URL, sha256
 from tests.fakes import MINIMAL, a_site
@@ -84,3 +84,17 @@ def test_what_goes_out_is_what_is_asked_for() -> None:
     closed = ports("federation: {enabled: false}\ntls: {mode: self-signed}", "out")
     assert closed[443] == "packages"
     assert 8448 not in closed
+
+
+def test_rules_for_a_firewall_of_ones_own_say_what_each_is_for() -> None:
+    site = a_site()
+    needs = Needs((Port(443, "u", "clients"), Port(9, "u", "x" * 200, "udp", 12), Port(8008, "u")))
+    rows = nftables(site, needs).splitlines()
+    assert rows[-2:] == [
+        f'udp dport 9-12 accept comment "{"x" * 127}"',
+        'tcp dport 443 accept comment "clients"',
+    ]
+    assert all(row.startswith("# ") for row in rows[:-2])
+    assert "8008" not in str(rows)
+    # What each part says of its ports is a comment of nft's as it is.
+    assert not any('"' in port.purpose for port in components.needs(a_site(f"{MINIMAL}{BESIDE}")).of(Port))
