@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from matrix_baremetal import components
+from matrix_baremetal.components.firewall import opened
 from matrix_baremetal.components.jitsi import PACKAGES
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.host import Host
@@ -64,12 +66,21 @@ def others(host: Host) -> Iterator[Obstacle]:
 
 def remarks(site: Site, host: Host) -> Iterator[str]:
     """What stops nothing and should be known before."""
+    yield from guarded(site, host)
+    memory = site.facts.memory // MB
+    if site.config.calls.rooms_under(site.config.server_name) and memory < LITTLE:
+        yield f"this machine has {memory} MB of memory, which is little for Jitsi: calls of many may break off"
+
+
+def guarded(site: Site, host: Host) -> Iterator[str]:
+    """Whether this machine's firewall keeps others out: without port 80 there is no certificate."""
     kind = site.config.wall.kind
-    if kind != "none" and host.live and not WALLS[kind].active(host):
+    if not host.live:
+        return
+    if kind != "none" and not WALLS[kind].active(host):
         yield (
             f"{kind} is off, so it keeps nothing closed; what is opened in it counts from when somebody switches it "
             "on, which is not done from here, as it could shut ssh out"
         )
-    memory = site.facts.memory // MB
-    if site.config.calls.rooms_under(site.config.server_name) and memory < LITTLE:
-        yield f"this machine has {memory} MB of memory, which is little for Jitsi: calls of many may break off"
+    elif kind == "none" and (seen := opened(site, components.needs(site)).look(host)).state == "warn":
+        yield f"{seen.message}; to have it opened, {seen.next}"

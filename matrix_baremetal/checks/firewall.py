@@ -66,6 +66,9 @@ class Opened(Check):
             return self.failed(f"{kind} does not let in all that others have to reach, and no more", fix=APPLY)
         if not wall.active(host):
             return self.warned(f"{kind} is off, so it keeps nothing closed", next=SWITCH[kind])
+        if isinstance(rule, FirewalldService) and rule.zone and not firewalld.used(host, rule.zone):
+            message = f"nobody comes in by the zone {rule.zone}, in which firewalld lets in what others have to reach"
+            return self.warned(message, next="firewall-cmd --get-active-zones, and set firewall.zone in the config")
         return self._judged(host, kind, f"see whether a rule before ours keeps it closed: {LOOK[kind]}")
 
     def _judged(self, host: Host, kind: str, mend: str) -> Finding:

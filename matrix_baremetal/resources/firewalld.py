@@ -45,6 +45,12 @@ def usual(host: Host) -> str:
     return found[1] if found else "public"
 
 
+def used(host: Host, zone: str) -> bool:
+    """Whether anybody comes in by a zone: it is the default one, or an interface or a sender's address is in it."""
+    told = host.run("firewall-cmd", "--get-active-zones", ok=range(256), timeout=SECONDS).out
+    return zone == usual(host) or re.search(rf"^{zone}\b(?!-)", told, re.MULTILINE) is not None
+
+
 def element(host: Host, kind: str, name: str) -> ElementTree.Element | None:
     """What firewalld's files say of a zone or a service; None where they don't know it, or can't be read."""
     for place in PLACES:

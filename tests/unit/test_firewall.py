@@ -97,6 +97,14 @@ class TestDoctor:
         wall.switch(on=False)
         assert (looked(machine, kind).state, f"{kind} is off" in looked(machine, kind).message) == ("warn", True)
 
+    def test_a_zone_that_nobody_comes_in_by_opens_nothing(self, machine: Machine) -> None:
+        fake_firewalld.firewalld(machine)
+        for zone, state in (("public", "pass"), ("work", "warn")):
+            kind = f"{{kind: firewalld, zone: {zone}}}"
+            made(machine, kind)
+            assert looked(machine, kind).state == state
+        assert "nobody comes in by the zone work" in looked(machine, kind).message
+
     def test_a_rule_before_ours_counts(self, machine: Machine) -> None:
         fake_firewall.ufw(machine).add("deny tcp 443 0.0.0.0/0 any 0.0.0.0/0 in")
         made(machine, "ufw")
@@ -125,6 +133,15 @@ class TestBefore:
         wall.switch(on=False)
         [told] = beforehand.remarks(site, FakeHost(machine))
         assert told.startswith("ufw is off")
+
+    def test_one_that_would_keep_the_authority_out_is_told(self, machine: Machine) -> None:
+        assert list(beforehand.remarks(a_site(), FakeHost(machine))) == []
+        fake_firewalld.firewalld(machine)
+        [told] = beforehand.remarks(a_site(), FakeHost(machine))
+        assert told == (
+            "firewalld keeps closed what others have to reach: 80/tcp, 443/tcp; to have it opened, write firewall: "
+            "firewalld into the config, then: matrix-baremetal apply"
+        )
 
 
 @pytest.mark.parametrize(
