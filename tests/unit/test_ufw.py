@@ -116,6 +116,13 @@ def test_one_that_is_off_keeps_the_rule_and_stays_off(guarded: Guarded) -> None:
     assert guarded.run() == []
 
 
+def test_a_ufw_that_leaves_ipv6_alone_has_one_table(guarded: Guarded) -> None:
+    guarded.machine.put("/etc/default/ufw", "IPV6=no\n")
+    guarded.run()
+    guarded.machine.put(fake_firewall.FILES["ip6tables"], "")
+    assert guarded.run() == []
+
+
 def test_where_the_kernel_may_not_be_asked_its_own_word_counts(guarded: Guarded) -> None:
     guarded.run()
     guarded.machine.more["iptables"] = lambda words: Result(4, "", "you must be root")
