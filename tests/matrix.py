@@ -17,6 +17,10 @@ from tests.lab import CommandFailed
 from tests.lab.guest import Completed
 
 
+# Milliseconds that a person waits without a word.
+MOMENT = 10_000
+
+
 class MatrixError(Exception):
     """A homeserver said no, or not in time."""
 
@@ -149,9 +153,15 @@ class Person:
     def ask(
         self, method: str, path: str, body: Any = None, *, query: Mapping[str, Any] | None = None, timeout: float = 30
     ) -> Any:
-        """The JSON that the client-server API answers; raises MatrixError for any status but 200."""
+        """The JSON that the client-server API answers; raises MatrixError for any status but 200.
+
+        Who is told to wait a moment waits, as each client does.
+        """
         url = f"{self.homeserver}/_matrix/client/v3/{path}" + (f"?{urlencode(query)}" if query else "")
         answer = self.web.ask(method, url, body, token=self.token, timeout=timeout)
+        while answer.status == 429 and answer.data.get("retry_after_ms", MOMENT) < MOMENT:
+            time.sleep(answer.data["retry_after_ms"] / 1000)
+            answer = self.web.ask(method, url, body, token=self.token, timeout=timeout)
         if answer.status != 200:
             raise MatrixError(f"{self.user}: {method} {path}: {answer.status} {answer.text}")
         return answer.data

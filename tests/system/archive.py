@@ -58,11 +58,11 @@ def older(deb: Path, place: Path) -> Path:
 class Archive:
     """A repository in a folder, as a provider has it."""
 
-    def __init__(self, place: Path, guest: Guest) -> None:
+    def __init__(self, place: Path, guest: Guest, octet: int) -> None:
         self.name = f"apt.{guest.domain}"
         self.folder, self.secret = place / "archive", key(place)
-        # A release has an address of its own, as their tests may run side by side; no guest has one so high.
-        self.address = ip4(240 + guest.debian)
+        # Each test has an address of its own, as they may run side by side.
+        self.address = ip4(octet)
 
     def add(self, deb: Path) -> None:
         """Make the repository, or put one more package into it, by `bin/apt-repo`."""

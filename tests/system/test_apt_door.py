@@ -22,6 +22,8 @@ pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
 INSTALL = "sudo apt install matrix-baremetal"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
 UNIT = "matrix-baremetal-firstboot.service"
+# Where a repository is served is this and the release of Debian: no guest has an address so high.
+FREE = 238
 # What a new config has of makers who are not in this internet, and the line that it has of each.
 PAGES = {"element": "  kind: element\n", "ketesa": "admin_ui:\n  enabled: true\n"}
 OVER = {"UnitFileState": "disabled", "ActiveState": "inactive"}
@@ -44,7 +46,7 @@ def door(lab: Lab, deb: Path, debian: int, tmp_path: Path) -> Iterator[Door]:
     name = f"st-apt{debian}"
     lab.down(name)
     door = Door(lab, lab.up(name, debian, bare=True))
-    door.deb, door.archive = deb, archive.Archive(tmp_path, door.guest)
+    door.deb, door.archive = deb, archive.Archive(tmp_path, door.guest, FREE + debian)
     door.archive.add(archive.older(deb, tmp_path))
     with door.archive.served(lab):
         typed = commands("### From the package archive")

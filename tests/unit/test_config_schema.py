@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
+import subprocess
 from dataclasses import fields, is_dataclass
+from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
 import pytest
@@ -127,3 +131,11 @@ def test_the_man_page_lists_every_key_as_it_is() -> None:
     listed = re.findall(r"^\.It Cm ([a-z0-9_.]+) :", option_list.text(), re.MULTILINE)
     assert set(listed) == set(config_schema.WHAT)
     assert len(listed) == len(config_schema.WHAT)
+
+
+@pytest.mark.skipif(shutil.which("man") is None or shutil.which("groff") is None, reason="man-db is not installed")
+@pytest.mark.parametrize("page", sorted(option_list.FILE.parent.iterdir()), ids=lambda page: page.name)
+def test_man_has_no_complaint_about_a_page(page: Path) -> None:
+    words = ("man", "--warnings", "-P", "cat", "-l", str(page))
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env={**os.environ, "LC_ALL": "C.UTF-8"})
+    assert (done.returncode, done.stderr) == (0, "")
