@@ -16,7 +16,6 @@ from urllib.parse import quote, urlencode
 from tests.lab import CommandFailed
 from tests.lab.guest import Completed
 
-
 # Milliseconds that a person waits without a word.
 MOMENT = 10_000
 
