@@ -11,7 +11,7 @@ import pytest
 from tests.system import invariants
 from tests.system.site import SYNAPSE, Site
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 MB = 1 << 20
 TABLE = "state_groups_state"
 ROWS = 300_000

@@ -10,7 +10,7 @@ from tests.system import invariants
 from tests.system.site import CONFIG, WHEELS, Site
 from tests.system.terminal import PROMPT, Terminal
 
-pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(12)]
 STEP = r"^[⠁-⣿] 0:0\d:\d\d "
 
 
