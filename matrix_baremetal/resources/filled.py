@@ -90,6 +90,8 @@ class SecretCopy(Resource):
     path: str
     source: str = field(default="", compare=False)
     mode: int = 0o600
+    owner: str = "root"
+    group: str = "root"
     same: bool = True
 
     @property
@@ -105,10 +107,10 @@ class SecretCopy(Resource):
         if node is None:
             return None
         same = bool(self.source) and node.kind == "file" and host.text(self.path) == self._text(host)
-        return replace(self, mode=node.mode, same=same)
+        return replace(self, mode=node.mode, owner=node.owner, group=node.group, same=same)
 
     def make(self, host: Host, found: Self | None) -> None:
-        host.write(self.path, self._text(host), self.mode)
+        host.write(self.path, self._text(host), self.mode, self.owner, self.group)
 
     def undo(self, host: Host) -> None:
         host.remove(self.path)
