@@ -68,11 +68,13 @@ class Virtualenv(Resource):
             return self if host.node(f"{self.path}/{MARK}") else None
         try:
             mark = json.loads(host.text(f"{self.path}/{MARK}") or "")
-            pins, python = str(mark["pins"]), str(mark["python"])
+            found = replace(self, pins=str(mark["pins"]), python=str(mark["python"]))
         except (ValueError, KeyError, TypeError):
             return None
+        if found.pins == self.pins:
+            return found
         text = host.text(f"{self.path}/{LOCK}") or ""
-        return replace(self, pins=self.pins if self._within(text) else pins, python=python, requirements=text)
+        return replace(found, pins=self.pins if self._within(text) else found.pins, requirements=text)
 
     def differences(self, found: Resource | None) -> tuple[Difference, ...]:
         """Which packages are others, in place of two digests."""
