@@ -6,17 +6,16 @@ import re
 from collections.abc import Iterator
 
 from matrix_baremetal import components
+from matrix_baremetal.checks.firewall import WALLS
 from matrix_baremetal.components.firewall import opened
 from matrix_baremetal.components.jitsi import PACKAGES
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.host import Host
-from matrix_baremetal.resources import firewalld, ufw
 from matrix_baremetal.resources.masks import NOTHING, PLACE
 from matrix_baremetal.resources.packages import added, installed
 from matrix_baremetal.resources.systemd import shown
 from matrix_baremetal.site import Site
 
-WALLS = {"ufw": ufw, "firewalld": firewalld}
 MB = 1024 * 1024
 # Those that jicofo and the videobridge depend on, either of them (their debian/control).
 JAVA = ("openjdk-17-jre-headless", "openjdk-21-jre-headless")

@@ -15,6 +15,7 @@ from matrix_baremetal.resources import firewalld, ufw
 from matrix_baremetal.resources.firewalld import FirewalldService
 from matrix_baremetal.resources.ufw import UfwRule
 
+WALLS = {"ufw": ufw, "firewalld": firewalld}
 NFT = "/usr/sbin/nft"
 # A chain that everything that comes in goes through, and what it does without a rule, as `nft list chains` has it.
 INPUT = re.compile(
@@ -46,7 +47,7 @@ class Opened(Check):
             return self._looked_after(host, "ufw", self.rule)
         if isinstance(self.rule, FirewalldService):
             return self._looked_after(host, "firewalld", self.rule)
-        for kind, wall in (("ufw", ufw), ("firewalld", firewalld)):
+        for kind, wall in WALLS.items():
             if wall.active(host):
                 return self._judged(host, kind, f"write firewall: {kind} into the config, then: {APPLY}")
         if others := dropping(host):
@@ -58,7 +59,7 @@ class Opened(Check):
         return self.fine("no firewall of this machine keeps a port closed")
 
     def _looked_after(self, host: Host, kind: str, rule: UfwRule | FirewalldService) -> Finding:
-        wall = ufw if kind == "ufw" else firewalld
+        wall = WALLS[kind]
         if not wall.installed(host):
             mend = f"apt install {kind}, or write firewall: none into the config"
             return self.failed(f"{kind} is to be opened, and it is not installed", next=mend)

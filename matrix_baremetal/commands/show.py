@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from dataclasses import asdict
 
 from matrix_baremetal import config_schema, ddns_run, dns_records, facts, net, ports, report, session, well_known
+from matrix_baremetal.checks.firewall import WALLS
 from matrix_baremetal.components.oidc import callback
-from matrix_baremetal.resources import elsewhere, firewalld, ufw
+from matrix_baremetal.resources import elsewhere
 from matrix_baremetal.session import Session
 
 
@@ -181,8 +182,7 @@ def guarded(now: Session) -> str:
     kind = now.site.config.wall.kind
     if kind != "none":
         return f"This machine's firewall is looked after: apply lets the incoming ones in by {kind}."
-    walls = {"ufw": ufw, "firewalld": firewalld}
-    there = [name for name, wall in walls.items() if now.host.live and now.host.superuser and wall.active(now.host)]
+    there = [name for name, wall in WALLS.items() if now.host.live and now.host.superuser and wall.active(now.host)]
     if there:
         return (
             f"{there[0]} is on here, and not looked after; to have these let in: firewall: {there[0]} in the config."
