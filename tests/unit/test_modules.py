@@ -63,6 +63,8 @@ def test_the_operators_password_has_to_be_there_for_root_alone(tmp_path: Path) -
     PASSWORD.make(host, None)
     assert machine.at(PATH).read_text() == "very secret", "nothing else, and no end of a line"
     assert PASSWORD.find(host) == PASSWORD
+    machine.owners[PATH] = ("www-data", "www-data")
+    assert PASSWORD.find(host) != PASSWORD, "whoever owns it can read it"
     machine.put(PATH, "another", 0o600)
     found = PASSWORD.find(host)
     assert found
