@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from matrix_baremetal.components.programs import OPT
 from matrix_baremetal.host import Host
-from matrix_baremetal.release import OPT as SYNAPSE
+from matrix_baremetal.release import OPT
 from matrix_baremetal.resources.downloads import Download
 from matrix_baremetal.resources.files import Link
 from matrix_baremetal.resources.resource import Resource
-from matrix_baremetal.session import Session
+
+# Where programs of other makers are, Synapse's among them.
+PLACE = OPT.removesuffix("synapse")
 
 
 @dataclass(frozen=True)
@@ -22,21 +24,21 @@ class Other:
     comes: str
 
 
-def others(now: Session) -> tuple[Other, ...]:
-    """Those that are installed here in another version; one that isn't here yet is not among them."""
-    found = ((each, switched(each, now.host)) for each in now.resources)
-    return tuple(Other(name(each), *versions) for each, versions in found if versions and len({*versions}) > 1)
+def others(wanted: Iterable[Resource], host: Host) -> tuple[Other, ...]:
+    """Those that are installed here as another release; one that isn't here yet is not among them."""
+    found = ((each, switched(each, host)) for each in wanted)
+    return tuple(Other(name(each), *versions) for each, versions in found if versions)
 
 
 def switched(wanted: Resource, host: Host) -> tuple[str, str] | None:
-    """The version of a program that is the current one, and the one that comes; None where it is no program."""
+    """The version of a program that is the current one, and the one that comes; None where no other one is."""
     if isinstance(wanted, Download):
         release = wanted.find(host)
-        return (release.version, wanted.version) if release else None
+        return (release.version, wanted.version) if release and release != wanted else None
     # Synapse's moves by an upgrade of its own.
-    if isinstance(wanted, Link) and wanted.path.startswith(f"{OPT}/") and not wanted.path.startswith(f"{SYNAPSE}/"):
+    if isinstance(wanted, Link) and wanted.path.startswith(PLACE) and not wanted.path.startswith(f"{OPT}/"):
         link = wanted.find(host)
-        return (link.target, wanted.target) if link else None
+        return (link.target, wanted.target) if link and link != wanted else None
     return None
 
 
@@ -45,7 +47,11 @@ def name(wanted: Resource) -> str:
     return wanted.name.removesuffix("/current").rpartition("/")[2]
 
 
+def named(found: tuple[Other, ...]) -> str:
+    """What comes, and what runs here, in a row."""
+    return ", ".join(f"{each.name} {each.comes} ({each.runs} runs here)" for each in found)
+
+
 def sentence(found: tuple[Other, ...]) -> str:
     """The same in a sentence; empty where there is none."""
-    said = ", ".join(f"{each.name} {each.comes} ({each.runs} runs here)" for each in found)
-    return f"{said} {'is' if len(found) == 1 else 'are'} there: matrix-baremetal upgrade" if found else ""
+    return f"{named(found)} {'is' if len(found) == 1 else 'are'} there: matrix-baremetal upgrade" if found else ""

@@ -90,7 +90,7 @@ def read(now: Session) -> Status:
         registration(now),
         backup_log.read(now.host),
         [asdict(each) for each in now.site.versions.synapse.newer],
-        [asdict(each) for each in parts.others(now)],
+        [asdict(each) for each in parts.others(now.resources, now.host)],
         ready,
         faults,
     )

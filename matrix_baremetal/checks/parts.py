@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from matrix_baremetal import parts
 from matrix_baremetal.checks.check import APPLY, Check
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
@@ -29,7 +30,6 @@ class Parts(Check):
         missing = [each.title for each, seen in found if seen != each and not isinstance(seen, Download)]
         if missing:
             return self.failed(f"not here yet: {', '.join(missing)}", fix=APPLY)
-        others = [f"{e.title} ({s.version} runs here)" for e, s in found if isinstance(s, Download) and s != e]
-        if others:
-            return self.told(f"another release is there: {', '.join(others)}", next="matrix-baremetal upgrade")
+        if others := parts.others(wanted, host):
+            return self.told(f"another release is there: {parts.named(others)}", next="matrix-baremetal upgrade")
         return self.fine("what parts beside the homeserver have from elsewhere is here")

@@ -42,7 +42,9 @@ def page(now: session.Session, seen: status.Status) -> None:
     print(report.table(rows), end="\n\n")
     found = ", ".join(f"{name} {version}" for name, version in seen.versions.items())
     told = {"versions": found}
-    if sentence := "; ".join(filter(None, (report.newer(now.site), parts.sentence(parts.others(now))))):
+    if sentence := "; ".join(
+        filter(None, (report.newer(now.site), parts.sentence(parts.others(now.resources, now.host))))
+    ):
         told["upgrade"] = sentence
     told |= {
         "memory": in_use(seen.memory),

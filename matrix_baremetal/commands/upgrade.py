@@ -74,7 +74,7 @@ def brought(args: Namespace, command: str, way: Way, patience: Patience, *, besi
 
 def parts_beside(now: Session, *, quiet: bool) -> list[Change]:
     """Where this release has other programs for parts beside Synapse: what `apply` does, as each has its config."""
-    return apply.bring(now, json=False, quiet=quiet) if parts.others(now) else []
+    return apply.bring(now, json=False, quiet=quiet) if parts.others(now.resources, now.host) else []
 
 
 def ready(args: Namespace, command: str) -> Host:
@@ -168,7 +168,7 @@ def check(args: Namespace) -> int:
         report.document(outlook(now, way))
     else:
         looked(now, way)
-    return DIFFERS if now.site.versions.synapse.newer or parts.others(now) else 0
+    return DIFFERS if now.site.versions.synapse.newer or parts.others(now.resources, now.host) else 0
 
 
 def in_the_way(now: Session, to: str | None) -> list[Obstacle]:
@@ -187,7 +187,7 @@ def outlook(now: Session, way: list[Obstacle]) -> dict[str, Any]:
         "runs": synapse.version,
         "newest": synapse.newest,
         "newer": [asdict(each) for each in synapse.newer],
-        "parts": [asdict(each) for each in parts.others(now)],
+        "parts": [asdict(each) for each in parts.others(now.resources, now.host)],
         "rollback": release.read(now.host).before,
         "obstacles": [{"message": each.message, "hint": each.hint} for each in way],
     }
@@ -202,7 +202,7 @@ def looked(now: Session, way: list[Obstacle]) -> None:
         print("\n" + report.indented(report.table(rows)))
         for remark in upgrade_notes.remarks(now.site, synapse.version, synapse.newest):
             print("\n" + report.wrapped(remark))
-    if others := parts.others(now):
+    if others := parts.others(now.resources, now.host):
         table = report.table([(f"{each.name} {each.comes}", f"{each.runs} runs here") for each in others])
         print(f"\nOf the parts beside it there is:\n\n{report.indented(table)}")
     report.in_the_way(way)

@@ -35,22 +35,22 @@ def now(tmp_path: Path) -> Session:
 
 
 def test_another_version_is_named_until_it_has_come(now: Session) -> None:
-    assert parts.others(now) == (OTHER,)
+    assert parts.others(now.resources, now.host) == (OTHER,)
     list(converge(now.resources, now.host, now.manifest))
-    assert parts.others(now) == ()
+    assert parts.others(now.resources, now.host) == ()
     now.host.link(f"{IRC}/current", "1.0")
-    assert parts.others(now) == (Other("irc", "1.0", now.site.versions.heisenbridge.version),)
+    assert parts.others(now.resources, now.host) == (Other("irc", "1.0", now.site.versions.heisenbridge.version),)
 
 
 def test_one_that_is_not_here_yet_is_no_other_version(now: Session) -> None:
     now.host.remove("/opt/matrix-baremetal/element/current")
-    assert parts.others(now) == ()
+    assert parts.others(now.resources, now.host) == ()
     assert Parts(now.resources).look(now.host).state == "fail"
 
 
 def test_each_page_names_it_and_the_next_command(now: Session, capsys: pytest.CaptureFixture[str]) -> None:
     said = f"element 1.12.25 ({OTHER.runs} runs here) is there: matrix-baremetal upgrade"
-    assert parts.sentence(parts.others(now)) == said
+    assert parts.sentence(parts.others(now.resources, now.host)) == said
     assert parts.sentence(()) == ""
     seen = status.read(now)
     assert seen.parts == [{"name": "element", "runs": OTHER.runs, "comes": "1.12.25"}]
