@@ -61,45 +61,54 @@ class Snapshots:
         recipe = (Path(__file__), REPOSITORY / "tests/system/site.py", deb)
         self.stamp = hashlib.sha256(b"".join(path.read_bytes() for path in recipe)).hexdigest()
 
-    def boot(self, kind: str, debian: int) -> Guest:
-        """A guest that starts from a snapshot: "package" or "site"."""
-        name, label = f"st-{debian}", f"st-{kind}-{debian}"
-        self.prepare({debian})
+    def boot(self, kind: str, debian: int, name: str = "") -> Guest:
+        """A guest that starts from a snapshot: "package" by any name, or "site" by the name that it was made with."""
+        name = name or f"st-{debian}"
+        self.prepare(kind, debian)
         self.lab.down(name)
-        return self.lab.up(name, lower=label, binds=[(self.wheelhouse, WHEELS)])
+        return self.lab.up(name, lower=f"st-{kind}-{debian}", binds=[(self.wheelhouse, WHEELS)])
 
-    def prepare(self, releases: set[int]) -> None:
-        """Make those that are missing."""
-        for debian in sorted(releases):
-            if not (self._of_use(f"st-package-{debian}") and self._of_use(f"st-site-{debian}")):
-                self._make(debian)
+    def prepare(self, kind: str, debian: int) -> None:
+        """Make it unless it is there, or another worker is making it right now."""
+        if kind == "site":
+            self.prepare("package", debian)
+        label = f"st-{kind}-{debian}"
+        with lock(f"tests-{label}"):
+            if self._of_use(label):
+                return
+            guest, seconds = self._site(debian) if kind == "site" else self._package(debian)
+            guest.write(f"/root/{kind}.seconds", f"{seconds:.1f}\n")
+            guest.write(f"/{STAMP}", self.stamp)
+            self.lab.snapshot(guest, label)
+            self.lab.down(guest.name)
 
     def _of_use(self, label: str) -> bool:
         stamp = CACHE / "snapshots" / label / "fs" / STAMP
         return self.lab.has_snapshot(label) and stamp.exists() and stamp.read_text() == self.stamp
 
-    def _make(self, debian: int) -> None:
-        """From a bare Debian, as an operator does it: by apt, and with what the network gives."""
-        self.lab.down(f"st-{debian}")
-        guest = self.lab.up(f"st-{debian}", debian, bare=True)
+    def _package(self, debian: int) -> tuple[Guest, float]:
+        """From a bare Debian, as an operator does it: by apt."""
+        name = f"st-package-{debian}"
+        self.lab.forget(f"st-site-{debian}")  # it would stand on a disk that is no longer there
+        self.lab.down(name)
+        guest = self.lab.up(name, debian, bare=True)
         guest.put(self.deb, "/root/")
-        seconds = {}
         began = time.monotonic()
         guest.run(f"apt-get update -q && apt-get install -q -y /root/{self.deb.name}", timeout=900)
-        seconds["apt install"] = time.monotonic() - began
-        guest.write(f"/{STAMP}", self.stamp)
-        self.lab.snapshot(guest, f"st-package-{debian}")
-        guest.up()
+        return guest, time.monotonic() - began
+
+    def _site(self, debian: int) -> tuple[Guest, float]:
+        """With what the network gives."""
+        self.lab.down(f"st-{debian}")
+        guest = self.lab.up(f"st-{debian}", lower=f"st-package-{debian}")
         site = Site(self.lab, guest)
         site.configure()
         began = time.monotonic()
         done = site.install(wheels=False)
-        seconds["matrix-baremetal install"] = time.monotonic() - began
-        guest.write(
-            "/root/install.json", json.dumps({"stdout": done.stdout, "stderr": done.stderr, "seconds": seconds})
-        )
+        seconds = time.monotonic() - began
+        guest.write("/root/install.json", json.dumps({"stdout": done.stdout, "stderr": done.stderr}))
         site.remember()
-        self.lab.snapshot(guest, f"st-site-{debian}")
+        return guest, seconds
 
 
 @pytest.fixture(scope="session")
@@ -110,6 +119,13 @@ def snapshots(lab: Lab, deb: Path, wheelhouse: Path) -> Snapshots:
 @pytest.fixture(scope="module", params=[12, 13], ids=["debian12", "debian13"])
 def debian(request: pytest.FixtureRequest) -> int:
     return int(request.param)
+
+
+@pytest.fixture(scope="module")
+def name(request: pytest.FixtureRequest, debian: int) -> str:
+    """What a guest from a snapshot is called, as those of its release or as nobody else's."""
+    own = request.node.get_closest_marker("own_guests") is not None
+    return f"st-{request.path.stem.removeprefix('test_').replace('_', '-')}-{debian}" if own else f"st-{debian}"
 
 
 @pytest.fixture(scope="module")
@@ -127,9 +143,9 @@ def site(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
 
 
 @pytest.fixture
-def fresh(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Site]:
+def fresh(lab: Lab, snapshots: Snapshots, debian: int, name: str) -> Iterator[Site]:
     """A Debian with our package and a config, where nothing has been installed yet."""
-    site = Site(lab, snapshots.boot("package", debian))
+    site = Site(lab, snapshots.boot("package", debian, name))
     site.configure()
     yield site
-    lab.down(f"st-{debian}")
+    lab.down(name)

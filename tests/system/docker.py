@@ -88,16 +88,19 @@ class Docker:
         """docker exec … pg_dump, or pg_dumpall."""
         self.guest.run(f"PGPORT=5433 runuser -u postgres -- {words} > {file}")
 
-    def python(self, words: str, options: str = "--wait --pipe --collect") -> None:
-        """Run a module of the old Synapse as the container would."""
+    def python(self, words: str, options: str = "--wait --pipe --collect", after: str = "") -> None:
+        """Run a module of the old Synapse as the container would, and then what follows in the shell."""
         who = f"setpriv --reuid={OWNER} --regid={OWNER} --clear-groups"
         shown = f"systemd-run -q {options} -p BindPaths={FOLDER}:/data --working-directory=/data"
-        self.guest.run(f"{shown} {who} {PROGRAM}/bin/python -m {words}", timeout=120)
+        self.guest.run(f"{shown} {who} {PROGRAM}/bin/python -m {words}{after}", timeout=120)
 
     def start(self) -> None:
         """Let the container run."""
         words = "synapse.app.homeserver --config-path /data/homeserver.yaml"
-        self.python(words, f"--unit {UNIT} -p Type=notify -p NotifyAccess=all")
+        options = f"--unit {UNIT} -p Type=notify -p NotifyAccess=all"
+        # systemd-run says nothing of why.
+        told = f"{{ journalctl -b -n 30 -u {UNIT}; tail -n 30 {FOLDER}/homeserver.log; }} >&2"
+        self.python(words, options, f" || {{ {told}; exit 1; }}")
 
     def stop(self) -> None:
         """docker stop."""

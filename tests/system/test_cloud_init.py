@@ -16,19 +16,19 @@ from tests.system.cloud import LOG, SCRIPT, user_data
 from tests.system.conftest import Snapshots
 from tests.system.site import CONFIG, Site
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
 # Where a repository is served is this and the release of Debian: no guest has an address so high.
 FREE = 240
 
 
 @pytest.fixture
-def machine(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Guest]:
+def machine(lab: Lab, snapshots: Snapshots, debian: int, name: str) -> Iterator[Guest]:
     """A machine as a provider starts it: cloud-init and Debian's packages, and none of ours."""
-    guest = snapshots.boot("package", debian)
+    guest = snapshots.boot("package", debian, name)
     cloud.install(guest)
     guest.run("apt-get purge -q -y matrix-baremetal")
     yield guest
-    lab.down(guest.name)
+    lab.down(name)
 
 
 @pytest.fixture

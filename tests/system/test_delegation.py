@@ -196,7 +196,7 @@ def fresh_13(lab: Lab, snapshots: Snapshots) -> Iterator[Site]:
 @pytest.fixture
 def web(lab: Lab, snapshots: Snapshots) -> Iterator[Guest]:
     """Another machine, with three web servers, that has the server name of st-13."""
-    snapshots.prepare({12})
+    snapshots.prepare("package", 12)
     guest = lab.up("st-web", lower="st-package-12")
     guest.run(
         "apt-get update -q && systemctl disable -q --now nginx && ln -s /dev/null /etc/systemd/system/caddy.service"

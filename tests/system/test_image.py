@@ -14,15 +14,15 @@ from tests.system.cloud import user_data
 from tests.system.conftest import Snapshots
 from tests.system.site import WHEELS, Site
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
 READY = r"^\S+ (is ready|runs, but not all is in place yet,) after \d+ s\.$"
 
 
 @pytest.mark.sampled(12)
 def test_machines_from_one_image_are_each_their_own_in_seconds(
-    lab: Lab, snapshots: Snapshots, tmp_path: Path, debian: int
+    lab: Lab, snapshots: Snapshots, tmp_path: Path, debian: int, name: str
 ) -> None:
-    guest = snapshots.boot("package", debian)
+    guest = snapshots.boot("package", debian, name)
     cloud.install(guest)
     prepare, *clear, check = howto()
     guest.run(f"{prepare} --wheelhouse {WHEELS}")
@@ -33,8 +33,8 @@ def test_machines_from_one_image_are_each_their_own_in_seconds(
     label = f"st-image-{debian}"
     try:
         lab.snapshot(guest, label)
-        lab.down(guest.name)
-        secrets = [first_boot(lab, f"st-{debian}{letter}", label, tmp_path) for letter in "ab"]
+        lab.down(name)
+        secrets = [first_boot(lab, f"{name}{letter}", label, tmp_path) for letter in "ab"]
     finally:
         lab.forget(label)
     assert len(secrets[0]) >= 4

@@ -16,7 +16,7 @@ from tests.system.docker import FOLDER, POSTGRES, SQLITE, Docker
 from tests.system.site import CONFIG, DISPLACED, WHEELS, Site
 from tests.system.test_crash import Moment, strike
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
 TAKE = ("migrate", "from-docker", FOLDER, "--email", "admin@example.org", "--wheelhouse", WHEELS)
 FROM_DEBIAN = ("migrate", "from-debian", "--email", "admin@example.org", "--wheelhouse", WHEELS)
 PORT = ("migrate", "sqlite-to-postgres", "--wheelhouse", WHEELS)
@@ -27,17 +27,17 @@ DUMPS = ("pg_dump -Fc synapse", "pg_dump synapse", "pg_dumpall | gzip -c")
 
 
 @pytest.fixture
-def container(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Docker]:
+def container(lab: Lab, snapshots: Snapshots, debian: int, name: str) -> Iterator[Docker]:
     """What the usual recipe has made, in a container or two."""
-    yield Docker(Site(lab, snapshots.boot("package", debian)))
-    lab.down(f"st-{debian}")
+    yield Docker(Site(lab, snapshots.boot("package", debian, name)))
+    lab.down(name)
 
 
 @pytest.fixture
-def theirs(lab: Lab, snapshots: Snapshots, debian: int) -> Iterator[Debians]:
+def theirs(lab: Lab, snapshots: Snapshots, debian: int, name: str) -> Iterator[Debians]:
     """One of Synapse's own package."""
-    yield Debians(Site(lab, snapshots.boot("package", debian)))
-    lab.down(f"st-{debian}")
+    yield Debians(Site(lab, snapshots.boot("package", debian, name)))
+    lab.down(name)
 
 
 @pytest.mark.sampled(13)

@@ -10,7 +10,7 @@ import pytest
 from tests.system import invariants
 from tests.system.site import CONFIG, SYNAPSE, WHEELS, Site
 
-pytestmark = [pytest.mark.lab, pytest.mark.long]
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests, pytest.mark.long]
 MOVE = ("migrate", "sqlite-to-postgres", "--yes", "--wheelhouse", WHEELS)
 DROP_IN = f"/etc/systemd/system/{SYNAPSE}.d/90-breaks.conf"
 # A Synapse that does not come to its start with Postgres.

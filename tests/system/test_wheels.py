@@ -9,7 +9,7 @@ import pytest
 from tests.system import invariants
 from tests.system.site import WHEELS, Site
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
 OPT = "/opt/matrix-baremetal/synapse"
 
 
