@@ -16,7 +16,7 @@ from tests.system import invariants
 from tests.system.conftest import Snapshots
 from tests.system.site import WHEELS, Site
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
 HOWTO = Path(__file__).parents[2] / "docs/how-to/lan.md"
 
 
@@ -38,9 +38,11 @@ class Trusting(Web):
 
 @pytest.fixture
 def machines(lab: Lab, snapshots: Snapshots) -> Iterator[tuple[Site, Site]]:
-    yield Site(lab, snapshots.boot("package", 12)), Site(lab, snapshots.boot("package", 13))
-    lab.down("st-12")
-    lab.down("st-13")
+    names = {12: "st-one", 13: "st-two"}
+    one, two = (Site(lab, snapshots.boot("package", debian, name)) for debian, name in names.items())
+    yield one, two
+    for name in names.values():
+        lab.down(name)
 
 
 def blocks() -> list[str]:
