@@ -88,19 +88,21 @@ class Docker:
         """docker exec … pg_dump, or pg_dumpall."""
         self.guest.run(f"PGPORT=5433 runuser -u postgres -- {words} > {file}")
 
-    def python(self, words: str, options: str = "--wait --pipe --collect", after: str = "") -> None:
-        """Run a module of the old Synapse as the container would, and then what follows in the shell."""
+    def python(self, words: str, options: str = "--wait --pipe --collect") -> None:
+        """Run a module of the old Synapse as the container would."""
         who = f"setpriv --reuid={OWNER} --regid={OWNER} --clear-groups"
         shown = f"systemd-run -q {options} -p BindPaths={FOLDER}:/data --working-directory=/data"
-        self.guest.run(f"{shown} {who} {PROGRAM}/bin/python -m {words}{after}", timeout=120)
+        self.guest.run(f"{shown} {who} {PROGRAM}/bin/python -m {words}", timeout=120)
 
     def start(self) -> None:
-        """Let the container run."""
+        """Let the container run, started again where it ends: the usual recipe says `restart: unless-stopped`."""
         words = "synapse.app.homeserver --config-path /data/homeserver.yaml"
-        options = f"--unit {UNIT} -p Type=notify -p NotifyAccess=all"
-        # systemd-run says nothing of why.
-        told = f"{{ journalctl -b -n 30 -u {UNIT}; tail -n 30 {FOLDER}/homeserver.log; }} >&2"
-        self.python(words, options, f" || {{ {told}; exit 1; }}")
+        self.python(words, f"--unit {UNIT} -p Restart=on-failure -p RestartSec=1")
+        end = time.monotonic() + 90
+        while not self.site.web.works(f"{self.url}/_matrix/client/versions"):
+            told = f"journalctl -b -n 40 -u {UNIT}; tail -n 40 {FOLDER}/homeserver.log"
+            assert time.monotonic() < end, self.guest.run(told).stdout
+            time.sleep(0.3)
 
     def stop(self) -> None:
         """docker stop."""
