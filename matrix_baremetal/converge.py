@@ -47,9 +47,10 @@ def plan(resources: Sequence[Resource], host: Host, manifest: Manifest) -> Itera
     touched: list[str] = []
     turns: dict[Key, tuple[Resource | None, int]] = {}
     told: set[Key] = set()
-    for wanted in resources:
+    seen = at_once(resources, host)
+    for place, wanted in enumerate(resources):
         # One that is listed twice is as its first turn leaves it, and looks again only at what changes after that.
-        found, since = turns.get(wanted.key) or (wanted.find(host), 0)
+        found, since = turns.get(wanted.key) or (seen[place] if place in seen else wanted.find(host), 0)
         found = found and found.stale_after(frozenset(touched[since:]))
         if found != wanted:
             told.add(wanted.key)
@@ -64,6 +65,17 @@ def plan(resources: Sequence[Resource], host: Host, manifest: Manifest) -> Itera
         # What differs anyway has been told.
         if wanted.key not in told:
             yield compared(wanted, wanted.stale_after(frozenset(gone)), manifest)
+
+
+def at_once(resources: Sequence[Resource], host: Host) -> dict[int, Resource | None]:
+    """What the host has of those whose kind finds several by one look, by their place in the list."""
+    kinds: dict[type[Resource], list[int]] = {}
+    for place, wanted in enumerate(resources):
+        kinds.setdefault(type(wanted), []).append(place)
+    found: dict[int, Resource | None] = {}
+    for kind, places in kinds.items():
+        found.update(zip(places, kind.find_each([resources[place] for place in places], host), strict=False))
+    return found
 
 
 def readers(resources: Sequence[Resource], gone: Sequence[str]) -> tuple[Resource, ...]:
@@ -82,9 +94,9 @@ def converge(
     Whoever stops asking stops the run between two steps. Raises `Error` where a step fails, or leaves a state that
     still differs; one that is `Pending`, or fails and is spare, is told and passed over.
     """
-    news = announced = False
-    for wanted in resources:
-        found = wanted.find(host)
+    news, announced, seen = False, False, at_once(resources, host)
+    for place, wanted in enumerate(resources):
+        found = seen[place] if place in seen else wanted.find(host)
         if found == wanted:
             news |= manifest.settle(wanted)
             continue
@@ -96,6 +108,7 @@ def converge(
             manifest.announce(resources)
             manifest.write(host)
             announced = True
+        seen.clear()  # what is made now may show in what comes after it
         yield replace(change, outcome="begun")
         yield made(wanted, found, change, host, manifest)
     gone: list[str] = []

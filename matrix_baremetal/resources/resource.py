@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Self
 
@@ -89,6 +90,14 @@ class Resource(ABC):
     @abstractmethod
     def find(self, host: Host) -> Self | None:
         """The same thing as the host has it now, None where it has none. Never writes."""
+
+    @classmethod
+    def find_each(cls, wanted: Sequence[Self], host: Host) -> Sequence[Self | None]:
+        """What `find` says of each of these, in their order, where one look at the host tells of all of them.
+
+        Nothing, for most kinds, of which each finds itself.
+        """
+        return ()
 
     @abstractmethod
     def make(self, host: Host, found: Self | None) -> None:

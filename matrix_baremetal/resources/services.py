@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Self
 
 from matrix_baremetal.errors import Error, Pending
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import Reader, Resource
-from matrix_baremetal.resources.systemd import last_lines, main_process, shown
+from matrix_baremetal.resources.systemd import last_lines, main_process, shown, shown_of_each
 from matrix_baremetal.shell import Failed
 
 # Seconds: longer than a unit of ours may take itself (TimeoutStartSec=), as a new schema takes its time.
@@ -68,6 +68,14 @@ class Service(Reader):
         if not host.live:
             return None
         return self.found(host, shown(host, self.unit, *PROPERTIES))
+
+    @classmethod
+    def find_each(cls, wanted: Sequence[Self], host: Host) -> Sequence[Self | None]:
+        if not host.live:
+            return ()
+        units = tuple(dict.fromkeys(each.unit for each in wanted))
+        seen = shown_of_each(host, units, *PROPERTIES)
+        return [each.found(host, seen[each.unit]) for each in wanted]
 
     def found(self, host: Host, seen: Mapping[str, str]) -> Self | None:
         """The same, where systemd has been asked for these properties already."""
