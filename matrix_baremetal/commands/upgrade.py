@@ -49,6 +49,8 @@ def brought(args: Namespace, command: str, way: Way, patience: Patience, *, besi
     host = ready(args, command)
     with locked(host, command, wait=args.wait):
         now = standing(args)
+        # What `apply` would refuse afterwards is said while nothing is another yet.
+        preflight.refuse(in_the_way_of_parts(now) if beside else [])
         telling = Telling(quiet=args.quiet or args.json)
         old = upgrade.version(now)
         saved = way(now, args, telling, patience)
@@ -163,7 +165,8 @@ def check(args: Namespace) -> int:
     """What there is, and what would be in its way; changes nothing."""
     ready(args, "upgrade")
     now = standing(args)
-    way = in_the_way(now, args.to)
+    beside = in_the_way_of_parts(now) if args.to is None else []
+    way = [*dict.fromkeys([*in_the_way(now, args.to), *beside])]
     if args.json:
         report.document(outlook(now, way))
     else:
@@ -177,6 +180,13 @@ def in_the_way(now: Session, to: str | None) -> list[Obstacle]:
     if upgrade.version(then) == upgrade.version(now):
         return []
     return [*upgrade.obstacles(now, then), *upgrade.doubts(now)]
+
+
+def in_the_way_of_parts(now: Session) -> list[Obstacle]:
+    """What would keep `apply` from bringing the parts beside Synapse, where another version of one is there."""
+    if not parts.others(now.resources, now.host):
+        return []
+    return preflight.obstacles(now.site, now.needs, now.host, now.manifest)
 
 
 def outlook(now: Session, way: list[Obstacle]) -> dict[str, Any]:

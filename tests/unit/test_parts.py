@@ -73,6 +73,15 @@ def test_an_upgrade_brings_it_with_all_that_goes_with_it(now: Session, capsys: p
     assert command.parts_beside(now, quiet=True) == []
 
 
+def test_what_apply_would_refuse_is_in_the_way_while_a_part_is_to_come(now: Session) -> None:
+    assert command.in_the_way_of_parts(now) == []
+    now.host.write("/etc/matrix-synapse/other.signing.key", "", 0o600)
+    [obstacle] = command.in_the_way_of_parts(now)
+    assert obstacle.message.startswith("there is another Synapse here")
+    list(converge(now.resources, now.host, now.manifest))
+    assert command.in_the_way_of_parts(now) == [], "none is to come, and Synapse's own upgrade looks for itself"
+
+
 def test_what_differs_otherwise_waits_for_apply(now: Session) -> None:
     """A part's program goes with its config, so where one comes all is brought; where none comes nothing is."""
     list(converge(now.resources, now.host, now.manifest))
