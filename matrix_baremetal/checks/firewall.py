@@ -25,6 +25,7 @@ SWITCH = {
     "ufw": "let ssh in first, or you may be shut out: ufw allow ssh; ufw enable",
     "firewalld": "systemctl enable --now firewalld",
 }
+ONE = "keep one (ufw disable, or systemctl disable --now firewalld), then: reboot"
 LOOK = {"ufw": "ufw status numbered", "firewalld": "firewall-cmd --list-all"}
 
 
@@ -43,6 +44,9 @@ class Opened(Check):
     rule: UfwRule | FirewalldService | None = None
 
     def look(self, host: Host) -> Finding:
+        if ufw.switched_on(host) and firewalld.active(host):
+            message = "ufw and firewalld are both on, and what the one lets in the other may drop"
+            return self.warned(message, next=ONE)
         if isinstance(self.rule, UfwRule):
             return self._looked_after(host, "ufw", self.rule)
         if isinstance(self.rule, FirewalldService):

@@ -62,10 +62,15 @@ def installed(host: Host) -> bool:
     return host.node(PROGRAM) is not None
 
 
+def switched_on(host: Host) -> bool:
+    """Whether its rules are meant to be in force, as they are after the next boot."""
+    on = re.search(r"^ENABLED=['\"]?yes", host.text(SWITCH) or "", re.MULTILINE | re.IGNORECASE)
+    return bool(on) and installed(host)
+
+
 def active(host: Host) -> bool:
     """Whether its rules are in force; where that may not be asked, whether they are meant to be."""
-    on = re.search(r"^ENABLED=['\"]?yes", host.text(SWITCH) or "", re.MULTILINE | re.IGNORECASE)
-    return bool(on) and installed(host) and chain(host, *FAMILIES[0][1:]) is not None
+    return switched_on(host) and chain(host, *FAMILIES[0][1:]) is not None
 
 
 def chain(host: Host, program: str, name: str) -> str | None:

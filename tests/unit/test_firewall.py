@@ -70,6 +70,14 @@ class TestDoctor:
         )
         assert seen.next == "write firewall: firewalld into the config, then: matrix-baremetal apply"
 
+    @pytest.mark.parametrize("kind", ["none", "ufw", "firewalld"])
+    def test_two_of_them_are_one_too_many(self, machine: Machine, kind: str) -> None:
+        fake_firewall.ufw(machine)
+        fake_firewalld.firewalld(machine)
+        seen = looked(machine, kind)
+        assert (seen.state, seen.message.partition(",")[0]) == ("warn", "ufw and firewalld are both on")
+        assert seen.next and seen.next.startswith("keep one (ufw disable")
+
     def test_one_that_somebody_else_has_opened_is_fine(self, machine: Machine) -> None:
         fake_firewall.ufw(machine).add("allow tcp 80,443 0.0.0.0/0 any 0.0.0.0/0 in")
         assert looked(machine).state == "pass"
