@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -177,6 +177,11 @@ def compared(wanted: Resource, found: Resource | None, manifest: Manifest) -> Ch
         differences=wanted.differences(found),
         edited=found is not None and bool(found.editable) and not manifest.ours(found),
     )
+
+
+def still_pending(changes: Iterable[Change]) -> list[Change]:
+    """Those that are pending: the next run, or a timer, goes on with them."""
+    return [change for change in changes if change.outcome == "pending"]
 
 
 def removal(orphan: Resource) -> Change:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict
 from typing import Any, TextIO
 
-from matrix_baremetal.converge import Change
+from matrix_baremetal.converge import Change, still_pending
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.resources.resource import Difference
 from matrix_baremetal.site import Site
@@ -162,7 +162,7 @@ def row(change: Change) -> dict[str, Any]:
 
 def applied(site: Site, changes: Sequence[Change], *, json: bool, quiet: bool) -> None:
     """How a run ended."""
-    pending = [change for change in changes if change.outcome == "pending"]
+    pending = still_pending(changes)
     if json:
         document(
             {"server_name": site.config.server_name, "changes": [row(c) for c in changes], "pending": len(pending)}

@@ -6,7 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from matrix_baremetal import log, preflight, release, report, session, standing
-from matrix_baremetal.converge import Change, converge, plan
+from matrix_baremetal.converge import Change, converge, plan, still_pending
 from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -27,7 +27,7 @@ def run(args: Namespace) -> int:
         if host.live:
             firstboot.carried_out(host)
     report.applied(now.site, changes, json=args.json, quiet=args.quiet)
-    return DIFFERS if any(change.outcome == "pending" for change in changes) else 0
+    return DIFFERS if still_pending(changes) else 0
 
 
 def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:

@@ -19,7 +19,7 @@ from matrix_baremetal.commands import apply, init, show
 from matrix_baremetal.commands.doctor import of
 from matrix_baremetal.commands.person import shown_password
 from matrix_baremetal.components.users import account
-from matrix_baremetal.converge import ensure, plan
+from matrix_baremetal.converge import ensure, plan, still_pending
 from matrix_baremetal.doctor import examine
 from matrix_baremetal.errors import DIFFERS, USAGE, Error
 from matrix_baremetal.findings import Finding
@@ -60,7 +60,7 @@ def install(args: Namespace) -> int:
         firstboot.carried_out(host)
     found = examine(checks(now), now.host)
     wrong = [finding for finding in found if finding.state in ("fail", "warn")]
-    pending = [change for change in changes if change.outcome == "pending"]
+    pending = still_pending(changes)
     outcome = {
         "server_name": now.site.config.server_name,
         "homeserver": f"https://{now.site.config.hostname}",

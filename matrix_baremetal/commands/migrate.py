@@ -21,7 +21,7 @@ from matrix_baremetal import (
 from matrix_baremetal.commands import postgres_major, to_postgres
 from matrix_baremetal.commands.asking import confirmed
 from matrix_baremetal.commands.restore import agreed, brought, running
-from matrix_baremetal.converge import Change
+from matrix_baremetal.converge import Change, still_pending
 from matrix_baremetal.errors import DIFFERS, Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -81,7 +81,7 @@ def take_over(args: Namespace) -> int:
 
 def ended(host: Host, taken: Taken, changes: list[Change], left: list[str], args: Namespace, seconds: float) -> int:
     """Say how it ended; 3 while something is pending."""
-    pending = [change for change in changes if change.outcome == "pending"]
+    pending = still_pending(changes)
     if args.json:
         rows = {**migrate_page.facts(taken), "obstacles": [], "kept": left}
         report.document({**rows, "pending": [{"what": c.title, "reason": c.reason} for c in pending]})

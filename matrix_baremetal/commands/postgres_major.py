@@ -8,6 +8,7 @@ from pathlib import Path
 
 from matrix_baremetal import backup, log, postgres_major, preflight, report, session
 from matrix_baremetal.commands import apply, asking
+from matrix_baremetal.converge import still_pending
 from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -33,7 +34,7 @@ def run(args: Namespace) -> int:
         left = [] if move.moved else moved(host, move, args, transfer)
         changes = apply.bring(session.begin(args.root, args.config), json=args.json, quiet=args.quiet)
         cluster_move.forget(host)
-    pending = [change for change in changes if change.outcome == "pending"]
+    pending = still_pending(changes)
     if args.json:
         report.document({**rows(move), "refused": left, "pending": [change.title for change in pending]})
     elif not args.quiet:

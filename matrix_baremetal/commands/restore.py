@@ -10,7 +10,7 @@ from pathlib import Path
 from matrix_baremetal import config, log, preflight, release, report, restore, session, versions
 from matrix_baremetal.commands import apply, asking
 from matrix_baremetal.commands.backup import stamp
-from matrix_baremetal.converge import Change
+from matrix_baremetal.converge import Change, still_pending
 from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -43,7 +43,7 @@ def run(args: Namespace) -> int:
             args,
         )
         changes, left = brought(host, held, args, transfer)
-    pending = [change for change in changes if change.outcome == "pending"]
+    pending = still_pending(changes)
     if args.json:
         rows = {"server_name": held.config.server_name, "made": held.manifest["made"], "kept": left}
         report.document({**rows, "pending": [{"what": c.title, "reason": c.reason} for c in pending]})

@@ -13,7 +13,7 @@ from matrix_baremetal.commands.asking import confirmed
 from matrix_baremetal.commands.restore import running
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.synapse import UNIT
-from matrix_baremetal.converge import Change, converge
+from matrix_baremetal.converge import Change, converge, still_pending
 from matrix_baremetal.errors import DIFFERS, Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -43,7 +43,7 @@ def run(args: Namespace) -> int:
         kept = to_postgres.noted(host, "")
         changes = settled(host, args)
         to_postgres.end(host, to_postgres.begin(host, args.wheelhouse), kept)
-    pending = [change for change in changes if change.outcome == "pending"]
+    pending = still_pending(changes)
     old = move.now.site.store(USER).settings["args"]["database"]
     if args.json:
         rows = {"server_name": move.now.site.config.server_name, "seconds": round(time.monotonic() - began, 1)}

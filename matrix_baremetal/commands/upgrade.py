@@ -23,7 +23,7 @@ from matrix_baremetal import (
     upgrade_notes,
 )
 from matrix_baremetal.commands import apply
-from matrix_baremetal.converge import Change
+from matrix_baremetal.converge import Change, still_pending
 from matrix_baremetal.errors import DIFFERS, Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.lock import locked
@@ -55,7 +55,7 @@ def brought(args: Namespace, command: str, way: Way, patience: Patience, *, besi
         old = upgrade.version(now)
         saved = way(now, args, telling, patience)
         changes = parts_beside(standing(args), quiet=args.quiet or args.json) if beside else []
-    pending = [change for change in changes if change.outcome == "pending"]
+    pending = still_pending(changes)
     note = release.read(host)
     outcome = {
         "server_name": now.site.config.server_name,
