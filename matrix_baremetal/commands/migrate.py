@@ -139,8 +139,10 @@ def dump_of(host: Host, found: Source, args: Namespace, transfer: Transfer) -> s
     if args.postgres_data:
         return postgres_data.dumped(host, args.postgres_data, found.role, found.database, transfer)
     if found.driver == "psycopg2" and not args.dump:
-        within = "docker exec CONTAINER" if args.action == "from-docker" else "sudo"
-        make = f"{within} pg_dump -U {found.role} -Fc {found.database} > synapse.dump"
+        # On the machine itself Postgres asks who one is; whoever looks after it may read all.
+        docker = f"docker exec CONTAINER pg_dump -U {found.role}"
+        program = docker if args.action == "from-docker" else "sudo -u postgres pg_dump"
+        make = f"{program} -Fc {found.database} > synapse.dump"
         raise Error(
             f"its rows are in Postgres (database {found.database}), and no dump of that is named",
             hint=f"{make}; then: matrix-baremetal migrate {args.action} {args.folder} --dump synapse.dump",

@@ -5,12 +5,14 @@ from __future__ import annotations
 import copy
 import shutil
 import sqlite3
+from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from matrix_baremetal import config, migrate, migrate_page, preflight, restore, session, source
+from matrix_baremetal.commands import migrate as command
 from matrix_baremetal.converge import converge
 from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.migrate import Taken
@@ -119,6 +121,24 @@ def a_debian(folder: Path) -> Machine:
     machine.at(WANTS).symlink_to("/lib/systemd/system/matrix-synapse.service")
     rows(machine.at("/var/lib/matrix-synapse/homeserver.db"))
     return machine
+
+
+@pytest.mark.parametrize(
+    ("action", "make"),
+    [
+        ("from-docker", "docker exec CONTAINER pg_dump -U synapse -Fc matrix > "),
+        ("from-debian", "sudo -u postgres pg_dump -Fc matrix > "),
+    ],
+)
+def test_a_dump_that_is_not_named_is_asked_for_with_the_command_that_makes_it(
+    action: str, make: str, tmp_path: Path
+) -> None:
+    settings = {"database": {"name": "psycopg2", "args": {"user": "synapse", "dbname": "matrix"}}}
+    args = Namespace(action=action, folder=ETC, dump=None, postgres_data=None)
+    with pytest.raises(Error) as stopped:
+        command.dump_of(FakeHost(Machine(tmp_path)), Source(ETC, "", settings), args, QUIET)
+    assert stopped.value.hint
+    assert stopped.value.hint.startswith(make)
 
 
 def test_debians_package_is_taken_over_killed_at_any_operation(tmp_path: Path) -> None:
