@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matrix_baremetal.words.common import Commands, Words, actions, command, converging, directory
+from matrix_baremetal.words.common import Commands, Words, actions, command, converging, directory, seconds
 
 EXAMPLE = """\
   matrix-baremetal backup create
@@ -24,7 +24,7 @@ def add(commands: Commands) -> None:
     words = command(ways, "create", "make a backup while the server runs, and read it again", EXAMPLE)
     words.add_argument("--to", metavar="DIR", type=directory, help="put it into DIR; default: backup.directory")
     words.add_argument("--no-media", action="store_true", help="leave out what people have uploaded")
-    words.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="wait for another run to end")
+    words.add_argument("--wait", metavar="SECONDS", type=seconds, default=0, help="wait for another run to end")
     command(ways, "list", "the backups that there are", "  matrix-baremetal backup list --json")
     words = command(ways, "verify", "read a backup from its first byte to its last", EXAMPLE)
     words.add_argument("file", metavar="FILE", nargs="?", help="default: the newest one")
@@ -39,7 +39,7 @@ def add(commands: Commands) -> None:
     words = command(commands, "uninstall", "stop and remove what was made here, and nothing else", UNINSTALL)
     words.add_argument("--purge", action="store_true", help="data, secrets, config and backups too")
     words.add_argument("--yes", action="store_true", help="do not ask")
-    words.add_argument("--wait", metavar="SECONDS", type=float, default=0, help="wait for another run to end")
+    words.add_argument("--wait", metavar="SECONDS", type=seconds, default=0, help="wait for another run to end")
 
 
 def identity(words: Words) -> None:

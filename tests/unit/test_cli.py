@@ -191,6 +191,8 @@ def test_init_leaves_a_directory_that_is_there_as_it_is(tmp_path: Path, capsys: 
         "install --wheelhouse /etc/hostname",
         "apply --wait soon",
         "apply --wait nan",
+        "backup create --wait nan",
+        "uninstall --wait -1",
         "install --retry -1",
         "user passwd bob --generate --password-stdin",
         "user passwd bob secret",
