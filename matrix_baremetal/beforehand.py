@@ -38,7 +38,7 @@ def obstacles(site: Site, host: Host) -> Iterator[Obstacle]:
     memory = site.facts.memory // MB
     if memory < LEAST:
         yield Obstacle(
-            f"this machine has {memory} MB of memory, and Jitsi needs {LEAST} MB beside all else", ELSEWHERE
+            f"this machine has {memory} MB of memory, and with Jitsi it needs {LEAST} MB in all", ELSEWHERE
         )
 
 

@@ -305,7 +305,7 @@ class TestBeforehand:
         assert self.told(machine) == []
 
     def test_too_little_memory(self, tmp_path: Path) -> None:
-        assert "needs 1800 MB beside all else" in self.told(Machine(tmp_path), memory=1 * GIB)[0]
+        assert "needs 1800 MB in all" in self.told(Machine(tmp_path), memory=1 * GIB)[0]
 
     def test_somebody_elses_prosody_or_jitsi(self, tmp_path: Path) -> None:
         machine = Machine(tmp_path, packages=("nginx", "prosody"))
