@@ -17,6 +17,8 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.resources.resource import masked
 
 SIGNING_KEY = f"{DATA}/signing.key"
+# Where secrets of Synapse's own settings are, a file each, beside the files that it reads as YAML.
+CONF_D = "/etc/matrix-synapse/conf.d"
 # Characters: a shorter word in a secret's file is a label, as ed25519, and stands in other texts as itself.
 LEAST = 8
 # Synapse's access and refresh tokens (synapse/handlers/auth.py), bcrypt's hashes, keys in PEM (RFC 7468).
@@ -30,8 +32,17 @@ FORMS = (
 def secrets(host: Host) -> frozenset[str]:
     """Every word of the files that hold secrets, and those files' lines, as a password may be several words."""
     texts = [host.text(path) or "" for path in (*below(host, SECRETS), SIGNING_KEY)]
+    texts += alone(host)
     words = (part for text in texts for part in (*text.split(), *text.splitlines()))
     return frozenset(word.strip() for word in words if len(word.strip()) >= LEAST)
+
+
+def alone(host: Host) -> Iterator[str]:
+    """What is the one line of a file that a setting such as turn_shared_secret_path names."""
+    for path in below(host, CONF_D):
+        text = (host.text(path) or "").strip()
+        if not path.endswith(".yaml") and "\n" not in text:
+            yield text
 
 
 def below(host: Host, top: str) -> Iterator[str]:

@@ -26,7 +26,6 @@ from matrix_baremetal.session import Session
 LINES = 500
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 OURS = ("matrix-baremetal", "certbot", "nginx", "postgresql", "python3", "systemd")
-CONF_D = "/etc/matrix-synapse/conf.d"
 
 
 def write(host: Host, name: str, findings: Sequence[Finding], now: Session | None, args: Namespace) -> Path:
@@ -62,7 +61,7 @@ def of(now: Session) -> Iterator[tuple[str, str]]:
     yield "plan.json", told(lambda: [*map(report.row, plan(now.resources, now.host, now.manifest))])
     added = (path for unit in services(now.host) for path in bundle.below(now.host, f"/etc/systemd/system/{unit}.d"))
     ours = (resource.path for resource in now.resources if isinstance(resource, File))
-    for path in dict.fromkeys((*ours, *bundle.below(now.host, CONF_D), *added)):
+    for path in dict.fromkeys((*ours, *bundle.below(now.host, bundle.CONF_D), *added)):
         yield f"files{path}", now.host.text(path) or "(there is none)\n"
 
 

@@ -23,6 +23,7 @@ PLANTED = (
     "syt_YWxpY2U_abcdefghijkl_0Gq1",
     "kLmN0pQrStUvWx/yz1",
     "c2VjcmV0c2VjcmV0",
+    "of-turn-by-itself",
 )
 HASH = "$2b$12$" + "a" * 53
 PEM = "-----BEGIN PRIVATE KEY-----\nMIIEvQIBADANBg\n-----END PRIVATE KEY-----"
@@ -40,6 +41,8 @@ def machine(tmp_path: Path) -> Machine:
     machine.put("/etc/matrix-baremetal/secrets/registration_shared_secret", PLANTED[3])
     machine.put("/var/lib/matrix-synapse/signing.key", f"ed25519 a_abcd {PLANTED[4]}\n")
     machine.put("/etc/matrix-synapse/conf.d/mail.yaml", f"email:\n  smtp_pass: {PLANTED[1]}\n  note: |\n    {PEM}\n")
+    # As `migrate` puts it there, for a setting that ends in _path.
+    machine.put("/etc/matrix-synapse/conf.d/turn_shared_secret", f"{PLANTED[5]}\n")
     machine.put("/etc/systemd/system/matrix-synapse.service.d/own.conf", f"[Service]\n# {PLANTED[4]}\n")
     machine.journal["matrix-synapse.service"] = f"login with {PLANTED[0]}, then {PLANTED[2]}\nand {PLANTED[3]}\n"
     return machine
