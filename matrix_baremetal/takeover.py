@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from matrix_baremetal import first_config, names, settings
+from matrix_baremetal import HOW_TO, first_config, names, settings
 from matrix_baremetal.errors import Obstacle
 from matrix_baremetal.yamlfile import dump
 
@@ -34,7 +34,7 @@ MOVED: Mapping[str, str] = {key: where for where, keys in _MOVED.items() for key
 
 _WORKERS = "one process does all in this release (synapse.workers); the data is the same"
 _MODULE = "its Python package is not in our virtualenv, and this release has no way to add one"
-_LDAP = f"write its directory as ldap in {CONFIG} (docs/how-to/ldap.md); of any other module {_MODULE}"
+_LDAP = f"write its directory as ldap in {CONFIG} ({HOW_TO}/ldap.md); of any other module {_MODULE}"
 LEFT: Mapping[str, str] = {
     "app_service_config_files": "copy each file to /etc/matrix-synapse/conf.d, readable for matrix-synapse; let "
     "the bridge speak to 127.0.0.1:8008; then write the key below synapse.settings",

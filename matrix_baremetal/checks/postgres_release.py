@@ -6,6 +6,7 @@ import datetime
 import re
 from dataclasses import dataclass
 
+from matrix_baremetal import HOW_TO
 from matrix_baremetal.checks.check import Check
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
@@ -24,7 +25,6 @@ ENDS = {
 }
 # Days before its end that a person hears of it.
 SOON = 180
-PAGES = "/usr/share/doc/matrix-baremetal/how-to"
 # What pg_upgradecluster writes into the start.conf of the cluster that it has left behind.
 LEFT = re.compile(r"was upgraded to a newer major version")
 
@@ -50,7 +50,7 @@ class Release(Check):
         left = (end - today()).days if end else SOON
         if end and left < SOON:
             ends = f"ended on {end}" if left < 0 else f"ends on {end}"
-            cure = f"upgrade Debian to its next release ({PAGES} has a page); then: {COMMAND}"
+            cure = f"upgrade Debian to its next release ({HOW_TO}/debian-upgrade.md); then: {COMMAND}"
             return self.warned(f"the maintenance of Postgres {self.version} {ends}", next=cure)
         for old in host.names("/etc/postgresql"):
             if old != self.version and LEFT.search(host.text(f"/etc/postgresql/{old}/{self.name}/start.conf") or ""):

@@ -6,7 +6,18 @@ from argparse import Namespace
 from collections.abc import Iterator
 from dataclasses import asdict
 
-from matrix_baremetal import config_schema, ddns_run, dns_records, facts, net, ports, report, session, well_known
+from matrix_baremetal import (
+    HOW_TO,
+    config_schema,
+    ddns_run,
+    dns_records,
+    facts,
+    net,
+    ports,
+    report,
+    session,
+    well_known,
+)
 from matrix_baremetal.checks.firewall import WALLS
 from matrix_baremetal.components.oidc import callback
 from matrix_baremetal.resources import elsewhere
@@ -73,10 +84,10 @@ def dns_page(now: Session, found: list[dns_records.Record]) -> str:
     return "\n\n".join([parts[0], *(report.wrapped(part, margin=2) for part in parts[1:])])
 
 
-STALE = "Where the line gets another one now and then, have the names follow: docs/how-to/home-line.md."
+STALE = f"Where the line gets another one now and then, have the names follow: {HOW_TO}/home-line.md."
 FOLLOWING = (
     "Make the names that follow once at their provider; from then on they are kept up to date "
-    "(docs/how-to/home-line.md). A CNAME goes to whoever has the domain."
+    f"({HOW_TO}/home-line.md). A CNAME goes to whoever has the domain."
 )
 
 
@@ -187,7 +198,7 @@ def guarded(now: Session) -> str:
         return (
             f"{there[0]} is on here, and not looked after; to have these let in: firewall: {there[0]} in the config."
         )
-    return "This machine's own firewall, where it has one, is not looked after (docs/how-to/firewall.md)."
+    return f"This machine's own firewall, where it has one, is not looked after ({HOW_TO}/firewall.md)."
 
 
 def single_sign_on(now: Session, args: Namespace) -> None:
@@ -211,4 +222,4 @@ def single_sign_on(now: Session, args: Namespace) -> None:
 
 
 UNTOLD = "No provider is in the config yet: what it shows for this client goes there, under oidc."
-SIGN_ON = "All of it, step by step: docs/how-to/single-sign-on.md."
+SIGN_ON = f"All of it, step by step: {HOW_TO}/single-sign-on.md."
