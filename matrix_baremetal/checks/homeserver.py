@@ -171,7 +171,10 @@ class Secrets(Check):
         wrong = [path for path, text in texts.items() if len(text) < LONG]
         wrong += [path for path, text in texts.items() if text and list(texts.values()).count(text) > 1]
         if wrong:
-            cure = f"openssl rand -base64 48 > {wrong[0]}; systemctl restart matrix-synapse"
+            gone = any(host.node(path) is None for path in wrong)
+            # Only what runs with its secrets as they are is given others.
+            rotate = f"{APPLY}; matrix-baremetal secrets rotate {wrong[0].rpartition('/')[2]}"
+            cure = APPLY if gone else rotate
             return self.failed("secrets are missing, short, or used twice", *dict.fromkeys(wrong), next=cure)
         return self.fine(f"{len(texts)} secrets are long and distinct")
 

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from matrix_baremetal import components
+from matrix_baremetal.checks.homeserver import Secrets
 from matrix_baremetal.commands import secrets
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, SECRET_USES
 from matrix_baremetal.converge import converge, plan
@@ -57,6 +59,21 @@ def test_the_signing_key_and_what_is_none_are_refused(name: str, now: Session) -
     with pytest.raises(Error) as refused:
         secrets.asked_for(now, name)
     assert refused.value.hint
+
+
+def test_doctor_names_the_commands_that_end_with_a_good_one(now: Session) -> None:
+    path = "/etc/matrix-baremetal/secrets/form_secret"
+    [check] = [each for each in components.checks(now.site) if isinstance(each, Secrets)]
+    assert check.look(now.host).state == "pass"
+    now.host.write(path, "changeme", 0o600)
+    assert check.look(now.host).next == "matrix-baremetal apply; matrix-baremetal secrets rotate form_secret"
+    list(converge(now.resources, now.host, now.manifest))
+    secrets.still(now)
+    secrets.asked_for(now, "form_secret").renew(now.host)
+    list(converge(now.resources, now.host, now.manifest))
+    assert check.look(now.host).state == "pass"
+    now.host.remove(path)
+    assert check.look(now.host).next == "matrix-baremetal apply"
 
 
 def test_one_that_was_never_made_is_for_apply(tmp_path: Path) -> None:
