@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import os
 import sys
@@ -10,7 +11,7 @@ from collections.abc import Sequence
 from typing import TextIO
 
 from matrix_baremetal import log, words
-from matrix_baremetal.errors import ConfigError, Error
+from matrix_baremetal.errors import FAILED, ConfigError, Error
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -18,6 +19,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         try:
             # A program that was started without any streams has None there.
+            sys.stdin = sys.stdin or nothing()
             sys.stdout, sys.stderr = (stream or nowhere() for stream in (sys.stdout, sys.stderr))
             for stream in (sys.stdout, sys.stderr):
                 # A terminal or a log that is no UTF-8 gets \\u2713 for a tick, and a name of any bytes is printed.
@@ -28,8 +30,25 @@ def main(argv: Sequence[str] | None = None) -> int:
             # Here, where a reader who has left is noticed: at exit Python would complain, and end with 120.
             sys.stdout.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        unread()
         return 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        # Files of ours are told with their path (`said_of`): this is one that somebody has stdout go to.
+        unread()
+        print("matrix-baremetal: there is no room for the output\nnext: df -h; df -i", file=sys.stderr)
+        return FAILED
+
+
+def unread() -> None:
+    """Let nobody have what is still to be written to stdout: at exit Python would try once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def nothing() -> TextIO:
+    """A stream with nothing to read, so that there is nobody to ask."""
+    return os.fdopen(os.open(os.devnull, os.O_RDONLY))
 
 
 def nowhere() -> TextIO:

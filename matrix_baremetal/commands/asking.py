@@ -13,7 +13,15 @@ def agreed(question: str, alone: str, hint: str, wanted: str = "yes") -> None:
     """Ask, and go on only after the wanted word. Raises `Unanswered`, with `alone` where nobody is here."""
     if not sys.stdin.isatty():
         raise Unanswered(alone, hint=hint)
-    if input(question).strip().lower() != wanted:
+    # Not input's own prompt, which goes to stdout, where --json has its document.
+    print(question, end="", file=sys.stderr, flush=True)
+    try:
+        answer = input()
+    except EOFError:
+        # Ctrl-D is no yes.
+        print(file=sys.stderr)
+        answer = ""
+    if answer.strip().lower() != wanted:
         raise Unanswered("nothing was changed", hint=f"type {wanted}, or say --yes")
 
 
