@@ -25,6 +25,9 @@ UNIT = "nginx.service"
 CONFIG = "/etc/nginx/sites-enabled/zz-matrix-baremetal"
 TEST = ("nginx", "-t", "-q")
 ACME = f"{STATE}/acme"
+# What fits into 64 bytes, nginx's server_names_hash_bucket_size on most processors, beside two pointers and the
+# length.
+LONGEST = 46
 
 
 class Nginx(Component):
@@ -78,7 +81,8 @@ class Nginx(Component):
         return render(
             "nginx/matrix-baremetal.conf",
             vhosts=needs.vhosts(),
-            names=needs.domains(),
+            names=[called(domain) for domain in needs.domains()],
+            called=called,
             tls=TLS,
             acme=ACME,
             numbers=[status.port for status in needs.of(StubStatus)],
@@ -87,6 +91,15 @@ class Nginx(Component):
             # The parameter of `listen` is deprecated from 1.25.1 on (nginx.org, ngx_http_v2_module).
             http2_directive=(facts.nginx or (1, 26)) >= (1, 25, 1),
         )
+
+
+def called(domain: str) -> str:
+    """A name as `server_name` takes it: one that is too long for nginx's table of names is a pattern for just that.
+
+    The directive that makes the table larger may stand once in all of nginx's config, where somebody may have it.
+    """
+    dots = domain.replace(".", r"\.")
+    return domain if len(domain) <= LONGEST else f"~^{dots}$"
 
 
 def sockets(place: Location) -> bool:

@@ -109,3 +109,14 @@ def test_synapse_hears_the_name_without_httpss_own_port() -> None:
     text = nginx(a_site("server_name: example.org\nhostname: example.org\nfederation: {delegation: none}\n"))
     blocks = re.findall(r"listen (\d+) ssl.*?proxy_set_header Host (\S+);", text, re.DOTALL)
     assert blocks == [("443", "$host"), ("8448", "$host:$server_port")]
+
+
+@pytest.mark.parametrize("length", [46, 47, 230])
+def test_a_name_too_long_for_nginxs_table_of_names_is_a_pattern(length: int) -> None:
+    """nginx 1.22: could not build server_names_hash, you should increase server_names_hash_bucket_size."""
+    parts = "a" * 40, "b" * 60, "c" * 60, "d" * 63
+    name = f"{'.'.join(parts)[: length - 4]}.org"
+    assert len(name) == length
+    text = nginx(a_site(f"server_name: {name}\nhostname: {name}\n"))
+    found = re.findall(r"server_name (\S+);", text)
+    assert found == 2 * [name if length == 46 else "~^" + name.replace(".", r"\.") + "$"]
