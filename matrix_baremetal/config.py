@@ -168,7 +168,8 @@ class Config:
         mistakes += self.opening.ungated(self.synapse.settings, mail=self.mail is not None)
         mistakes += clashes(self.oidc, self.synapse.settings)
         mistakes += self.ldap.clashes(self.synapse.settings) if self.ldap else []
-        browsers = (self.client_hostname, self.admin_hostname, self.page_hostname)
+        rooms = self.calls.rooms_under(self.server_name)
+        browsers = (self.client_hostname, self.admin_hostname, self.page_hostname, rooms)
         mistakes += former(self.former_hostnames, self.hostname, self.server_name, browsers)
         mistakes += shared(self.hostname, self.server_name, self.client_hostname, self.admin_hostname)
         if self.turn.enabled and (theirs := sorted(set(self.synapse.settings).intersection(TURN))):

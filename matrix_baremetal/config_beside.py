@@ -153,13 +153,14 @@ class Calls:
         if not federates:
             why = "who calls is asked of this server in the way of other servers, and federation.enabled is false"
             found.append(Mistake(("calls", "element_call"), why, "allow no server but this one: federation.allow"))
-        if self.hostname is not None and self.hostname in taken:
+        if self.under(own) in taken:
             why = "a program for browsers answers to that name"
             found.append(Mistake(("calls", "hostname"), why, "give it a name of its own, or the homeserver's"))
         if "matrix_rtc" in settings:
             why = "synapse.settings has matrix_rtc, which says where others' servers for group calls are"
             found.append(Mistake(("calls", "element_call"), why, "keep one of the two"))
-        theirs = settings.get("experimental_features") or {}
+        theirs = settings.get("experimental_features")
+        theirs = theirs if isinstance(theirs, Mapping) else {}
         missing = [name for name in EXPERIMENTS if "experimental_features" in settings and not theirs.get(name)]
         if missing:
             why = f"experimental_features of synapse.settings lacks {' and '.join(missing)}, which group calls need"

@@ -76,13 +76,15 @@ SECRETS: tuple[tuple[str, ...], ...] = (
     ("recaptcha_private_key",),
     ("matrix_authentication_service", "secret"),
 )
+# Lists that parts of ours add something to.
+LISTS = ("app_service_config_files", "modules", "oidc_providers")
 # Synapse asks for a captcha only with all three.
 CAPTCHA = ("enable_registration_captcha", "recaptcha_public_key_path", "recaptcha_private_key_path")
 
 
 def permitted(settings: Mapping[str, Any]) -> Mapping[str, Any]:
     """Give the settings back, or raise `Mistakes` with every key that can't be there and what to use instead."""
-    mistakes = (*_ours(settings), *_secrets(settings), *_unknown(settings))
+    mistakes = (*_ours(settings), *_secrets(settings), *_unknown(settings), *_lists(settings))
     if mistakes:
         raise Mistakes(mistakes)
     return settings
@@ -109,6 +111,12 @@ def _unknown(settings: Mapping[str, Any]) -> Iterator[Mistake]:
         if key not in OURS and key not in known():
             hint = meant(key, known()) or "Synapse would pass over it in silence"
             yield Mistake((key,), f"Synapse {SYNAPSE} has no setting {shown(key)}", hint)
+
+
+def _lists(settings: Mapping[str, Any]) -> Iterator[Mistake]:
+    for key in LISTS:
+        if not isinstance(settings.get(key), tuple | None):
+            yield Mistake((key,), "expected a list, as Synapse's config manual has it")
 
 
 def captcha(settings: Mapping[str, Any]) -> bool:

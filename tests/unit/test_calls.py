@@ -139,6 +139,8 @@ class TestConfig:
             ("federation: {enabled: false}\n", "federation.enabled is false"),
             ("synapse: {settings: {matrix_rtc: {transports: []}}}\n", "keep one of the two"),
             ("synapse: {settings: {experimental_features: {msc4143_enabled: true}}}\n", "lacks msc4222_enabled"),
+            ("synapse: {settings: {experimental_features: [msc4143_enabled]}}\n", "lacks msc4143_enabled"),
+            ("synapse: {settings: {experimental_features: true}}\n", "lacks msc4143_enabled"),
         ],
     )
     def test_what_does_not_go_with_it_is_refused(self, more: str, says: str) -> None:
@@ -153,6 +155,8 @@ class TestConfig:
     def test_a_name_of_a_program_for_browsers_is_refused_and_the_homeservers_is_not(self) -> None:
         named = ON.replace("element_call: true", "element_call: true, hostname: {}").replace
         assert "a program for browsers" in refused(named("{}", "chat.example.org") + "web_client: {kind: element}\n")
+        usual = "web_client: {kind: element, hostname: matrix-rtc.example.org}\n"
+        assert "a program for browsers" in refused(ON + usual)
         assert config.decode(named("{}", "matrix.example.org"), "c").calls_hostname == "matrix.example.org"
 
 

@@ -130,6 +130,7 @@ def test_a_directory_has_an_address(directory: str, url: str) -> None:
         ),
         ("server_name: a.b\nformer_hostnames: [a.b]", "it is the server name, which is served anyway"),
         ("server_name: a.b\nformer_hostnames: [d.b, d.b]", "it is listed twice"),
+        ("server_name: a.b\ncalls: {jitsi: self-hosted}\nformer_hostnames: [meet.a.b]", "a program for browsers"),
         ("server_name: a.b\nhostname: ''", ":2:11: hostname: a host name can't be empty"),
         ("server_name: a.b\nemail: a@b.de", ':2:1: unknown key "email" (did you mean acme.email?)'),
         ("server_name: a.b\nacme: {directory: letsencript}", "(did you mean letsencrypt?)"),

@@ -52,6 +52,14 @@ def test_a_typo_in_settings_is_found(key: str, hint: str) -> None:
     assert hint in said
 
 
+@pytest.mark.parametrize("key", settings.LISTS)
+@pytest.mark.parametrize("value", ["true", "abc", "{a: b}", "1"])
+def test_what_parts_of_ours_add_to_has_to_be_a_list(key: str, value: str) -> None:
+    said = problems(f"server_name: a.b\nsynapse: {{settings: {{{key}: {value}}}}}")
+    assert f"config.yaml:2:22: synapse.settings.{key}: expected a list" in said
+    assert read(f"server_name: a.b\nsynapse: {{settings: {{{key}: null}}}}")
+
+
 @pytest.mark.parametrize(
     "key", ["max_upload_size", "rc_message", "experimental_features", "oidc_providers", "modules"]
 )
