@@ -66,7 +66,7 @@ def ask(host: Host, via: str, questions: Sequence[Question]) -> list[tuple[Knock
     if host.node("/usr/bin/ssh") is None:
         raise Error("ssh is not installed", hint="apt install openssh-client")
     rows = json.dumps([asdict(question) for question in questions])
-    script = f"{Path(probe.__file__).read_text()}\n\nmain({rows!r})\n"
+    script = f"{Path(probe.__file__).read_text('utf-8')}\n\nmain({rows!r})\n"
     agent = os.environ.get("SSH_AUTH_SOCK")
     env = {"SSH_AUTH_SOCK": agent} if agent else {}
     try:

@@ -50,7 +50,7 @@ def about(host: Host, name: str, findings: Sequence[Finding], args: Namespace) -
     yield "doctor.txt", COLOURS.sub("", "\n".join(page(name, findings, 0.0, verbose=True))) + "\n"
     yield "doctor.json", document([asdict(finding) for finding in findings])
     config = init.place(args)
-    yield "config.yaml", config.read_text("utf-8", "replace") if config.exists() else "(there is none)\n"
+    yield "config.yaml", config.read_text("utf-8", "replace") if config.is_file() else "(there is none)\n"
     packages = {package: version for package, version in installed(host).items() if package.startswith(OURS)}
     yield "machine.json", document({"facts": asdict(facts.read(host)), "packages": packages})
 

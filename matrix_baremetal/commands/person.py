@@ -70,7 +70,12 @@ def shown_password(host: Host, path: str) -> str:
 def typed(args: Namespace) -> str:
     """A password from stdin or from a prompt."""
     if args.password_stdin:
-        password = sys.stdin.readline().rstrip("\r\n")
+        try:
+            password = sys.stdin.readline().rstrip("\r\n")
+            # Where the locale is C, what is no UTF-8 comes all the same.
+            password.encode()
+        except UnicodeError:
+            raise Unanswered("the password is not UTF-8", hint="use --generate to have one invented") from None
     elif terminal():
         try:
             password, again = getpass("Password: "), getpass("Again: ")

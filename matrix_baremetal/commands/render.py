@@ -29,7 +29,7 @@ def write(resources: tuple[Resource, ...], directory: Path) -> list[str]:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 # Nobody else's before it has its mode: synapse.settings may hold a password.
                 path.touch(0o600)
-                path.write_text(resource.content)
+                path.write_text(resource.content, "utf-8", newline="")
                 path.chmod(resource.mode)
             written.append(str(path))
     return written

@@ -77,7 +77,7 @@ class Filled(Resource):
 
 def sealed(text: str) -> str:
     """A text with a last line that tells whether it is as it was written."""
-    return f"{text}# {hashlib.sha256(text.encode()).hexdigest()[:32]}\n"
+    return f"{text}# {hashlib.sha256(text.encode('utf-8', 'surrogateescape')).hexdigest()[:32]}\n"
 
 
 @dataclass(frozen=True)
@@ -122,11 +122,19 @@ class SecretCopy(Resource):
 def password(host: Host, path: str, mark: str, *, one_line: bool) -> str:
     """What is in a file of the operator's; in a folder there is none, and the mark shows where one goes.
 
-    Raises `Error` where there is no password, or one of several lines that has to be on one.
+    Raises `Error` where there is no password, or one of several lines that has to be on one, or one that Synapse and
+    others could not read.
     """
     text = (host.text(path) or "").strip("\r\n") if host.live else mark
     if not text:
         raise Error(f"{path} should hold a password and does not", hint=f"write it into {path}, on one line")
     if one_line and len(text.splitlines()) != 1:
         raise Error(f"{path} should hold a password on one line and has more", hint=f"mend {path}")
+    return in_utf8(text, path)
+
+
+def in_utf8(text: str, path: str) -> str:
+    """The text of a file, where its bytes were UTF-8. Raises `Error` where they were not."""
+    if any("\ud800" <= char <= "\udfff" for char in text):
+        raise Error(f"{path} should hold a password in UTF-8 and does not", hint=f"write it anew into {path}")
     return text

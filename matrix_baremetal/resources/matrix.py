@@ -18,6 +18,7 @@ from matrix_baremetal.host import Host
 from matrix_baremetal.net import Answer
 from matrix_baremetal.resources.admin_api import PASSING, PORT, AdminApi, of_user
 from matrix_baremetal.resources.files import File
+from matrix_baremetal.resources.filled import in_utf8
 from matrix_baremetal.resources.resource import Resource
 from matrix_baremetal.resources.store import Store
 from matrix_baremetal.resources.systemd import last_lines
@@ -203,7 +204,7 @@ class Account(Resource):
         text = host.text(self.password_file)
         if not text or not text.strip("\r\n"):
             raise Error(f"there is no password in {self.password_file}", hint=f"write one into {self.password_file}")
-        return text.strip("\r\n")
+        return in_utf8(text.strip("\r\n"), self.password_file)
 
 
 # Columns that Synapse has had since its first years. A deactivated account has no password and is to have none.

@@ -63,4 +63,4 @@ def svg(text: str) -> str:
 
 def digest(text: str, drawing: str) -> str:
     """What tells a picture that was changed by hand."""
-    return hashlib.sha256(f"{text}\n{drawing}".encode()).hexdigest()[:16]
+    return hashlib.sha256(f"{text}\n{drawing}".encode("utf-8", "surrogateescape")).hexdigest()[:16]

@@ -112,3 +112,9 @@ def test_before_an_install_it_says_what_there_is(tmp_path: Path) -> None:
     texts = packed(machine)
     assert texts["config.yaml"] == "(there is none)\n"
     assert "nothing is installed here yet" in texts["doctor.txt"]
+
+
+def test_a_directory_in_place_of_the_config_is_no_config(machine: Machine) -> None:
+    machine.at("/etc/matrix-baremetal/config.yaml").unlink()
+    machine.at("/etc/matrix-baremetal/config.yaml").mkdir()
+    assert packed(machine)["config.yaml"] == "(there is none)\n"

@@ -80,6 +80,20 @@ def test_what_a_person_made_of_the_file_is_kept_aside(machine: Machine) -> None:
     assert kept.read_text() == "email: {}\n"
 
 
+def test_an_edit_in_another_encoding_is_kept_aside_too(machine: Machine) -> None:
+    machine.at(MAIL).write_bytes("email: {}  # für später\n".encode("latin-1"))
+    assert planned(machine) == [f"file {MAIL}", "matrix-synapse.service"]
+    run(machine)
+    [kept] = machine.at("/var/lib/matrix-baremetal/displaced").rglob("email.yaml")
+    assert b"f\xfcr" in kept.read_bytes()
+
+
+def test_a_password_in_another_encoding_is_none(machine: Machine) -> None:
+    machine.at(FILE).write_bytes("pässword\n".encode("latin-1"))
+    with pytest.raises(Error, match=f"{FILE} should hold a password in UTF-8 and does not"):
+        planned(machine)
+
+
 def test_without_mail_the_file_goes_with_its_password(machine: Machine) -> None:
     assert planned(machine, MINIMAL)[-2:] == [f"file {MAIL}", "matrix-synapse.service"]
     before = machine.unit("matrix-synapse.service").invocation

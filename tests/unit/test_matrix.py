@@ -181,6 +181,13 @@ def test_an_account_needs_a_password_in_its_file(text: str | None, host: FakeHos
         Account("@alice:example.org", password_file="/password").make(host, None)
 
 
+def test_a_password_in_another_encoding_is_none(host: FakeHost) -> None:
+    host.machine.put("/password", "")
+    host.machine.at("/password").write_bytes("pässword\n".encode("latin-1"))
+    with pytest.raises(Error, match="/password should hold a password in UTF-8"):
+        Account("@alice:example.org", password_file="/password").make(host, None)
+
+
 STORE = PostgresStore("matrix-synapse", Cluster("15", "main", 5432))
 ALICE = Account(
     "@alice:example.org",

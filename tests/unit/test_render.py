@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -47,3 +50,13 @@ def test_a_directory_that_can_not_be_one_is_a_sentence(
     words = ["--config", str(config), "--root", str(tmp_path), "render", str(config)]
     assert cli.main(words) == 1
     assert f"cannot write {config}/etc" in capsys.readouterr().err
+
+
+def test_in_a_locale_without_utf_8_the_files_are_those_of_apply(config: Path, tmp_path: Path) -> None:
+    config.write_text("server_name: example.org\nsynapse: {settings: {hs_disabled_message: ä ✓}}\n", "utf-8")
+    words = ["--config", str(config), "--root", str(tmp_path), "-q", "render", str(tmp_path / "out")]
+    plain = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    argv = [sys.executable, "-m", "matrix_baremetal.cli", *words]
+    done = subprocess.run(argv, env=plain, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "ä ✓" in (tmp_path / "out/etc/matrix-synapse/homeserver.yaml").read_text("utf-8")

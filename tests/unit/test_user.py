@@ -179,6 +179,16 @@ def test_a_password_from_stdin_replaces_what_was_kept(bob: Session, monkeypatch:
     assert bob.host.names(PASSWORDS) == ()
 
 
+@pytest.mark.parametrize("errors", ["strict", "surrogateescape"])
+def test_a_password_that_is_no_utf_8_is_a_sentence(
+    errors: str, bob: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    raw = io.BytesIO("pässword\n".encode("latin-1"))
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(raw, "utf-8", errors))
+    with pytest.raises(Unanswered, match="the password is not UTF-8"):
+        passwd(bob, words(name="bob", generate=False, password_stdin=True))
+
+
 def test_a_password_that_did_not_change_is_still_kept(bob: Session) -> None:
     old = bob.host.text(f"{PASSWORDS}/bob")
     the_machine(bob).refuses = "Password change disabled"

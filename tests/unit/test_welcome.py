@@ -11,7 +11,7 @@ import pytest
 from matrix_baremetal.components.welcome import ROOT
 from matrix_baremetal.resources import qr_code
 from matrix_baremetal.resources.files import File
-from tests.fakes import Machine, a_session
+from tests.fakes import FakeHost, Machine, a_session
 
 
 def page(tmp_path: Path, more: str = "") -> str:
@@ -91,3 +91,12 @@ def test_the_picture_has_its_white_rim_and_its_three_corners() -> None:
     for x, y in ((rim, rim), (last - 6, rim), (rim, last - 6)):
         assert {(x + n, y) for n in range(7)} <= dark
         assert (x + 1, y + 1) not in dark
+
+
+def test_a_picture_that_was_edited_in_another_encoding_is_another(tmp_path: Path) -> None:
+    host = FakeHost(Machine(tmp_path))
+    wanted = qr_code.QrCode("/etc/a.svg", "https://example.org/")
+    wanted.make(host, None)
+    assert wanted.find(host) == wanted
+    host.machine.at("/etc/a.svg").write_bytes(qr_code.svg("https://example.org/ü").encode("latin-1"))
+    assert wanted.find(host) != wanted
