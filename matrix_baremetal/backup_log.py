@@ -9,6 +9,12 @@ from typing import Any
 from matrix_baremetal.host import Host
 
 PATH = "/var/lib/matrix-baremetal/backup.json"
+# What each row has at the least.
+ROWS: dict[str, dict[str, type]] = {
+    "last": {"path": str, "size": int, "made": int},
+    "failed": {"at": int, "why": str},
+    "drill": {"at": int, "path": str},
+}
 
 
 def read(host: Host) -> dict[str, Any]:
@@ -17,9 +23,14 @@ def read(host: Host) -> dict[str, Any]:
     """
     try:
         found = json.loads(host.text(PATH) or "{}")
-        return dict(found) if isinstance(found, dict) else {}
-    except ValueError:
+        return {name: found[name] for name, kinds in ROWS.items() if sound(found.get(name), kinds)}
+    except (ValueError, AttributeError):
         return {}
+
+
+def sound(row: object, kinds: dict[str, type]) -> bool:
+    """Whether a row has what is read of it."""
+    return isinstance(row, dict) and all(isinstance(row.get(key), kind) for key, kind in kinds.items())
 
 
 def succeeded(host: Host, row: dict[str, Any]) -> None:

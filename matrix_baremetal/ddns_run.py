@@ -51,6 +51,10 @@ MEANINGS = (
 )
 
 
+# The year 9999 is the last that has a date.
+LATEST = 253_370_764_800
+
+
 @dataclass(frozen=True)
 class Note:
     """What came of a run, at `when`: the address, told to the provider since `since`, or why it was not.
@@ -69,9 +73,17 @@ class Note:
 def noted(host: Host) -> Note | None:
     """What came of the last run; None where there was none yet."""
     try:
-        return Note(**json.loads(host.text(NOTE) or ""))
+        found = Note(**json.loads(host.text(NOTE) or ""))
     except (ValueError, TypeError):
         return None
+    # It is not root who writes it.
+    texts = all(isinstance(each, str) for each in (found.address, found.fault, found.config))
+    return found if texts and all(map(sensible, (found.when, found.since))) else None
+
+
+def sensible(moment: object) -> bool:
+    """Whether it is a number that can be a moment, in seconds since 1970."""
+    return isinstance(moment, int | float) and 0 <= moment < LATEST
 
 
 def update(host: Host, config: str) -> Note:

@@ -43,6 +43,9 @@ class Age(Check):
             message = "there is no backup yet; without one, a lost disk is a lost server name"
             return self.told(message, next=CREATE) if new else self.warned(message, fix=CREATE)
         message = f"the last backup is {age(last['made'])} old"
+        if last["made"] > time.time() + DAY:
+            message = "the last backup is from the future, by this machine's clock, so nobody knows how old it is"
+            return self.warned(message, last["path"], fix=CREATE)
         if time.time() - last["made"] > most * DAY:
             return self.warned(
                 message, last["path"], next=f"{CREATE}; systemctl status matrix-baremetal-backup", fix=CREATE

@@ -81,7 +81,7 @@ class Certificate(Resource):
             self,
             directory=str(note.get("directory", "")),
             dns_plugin=str(note.get("dns_plugin", "")),
-            dns_propagation=int(note.get("dns_propagation", 0)),
+            dns_propagation=int(pending.number(note, "dns_propagation")),
             valid=seen is not None and seen.left > 0 and seen.covers(self.domain),
             waits=bool(pending.note(host, self.domain)),
         )

@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import Net
 from matrix_baremetal.resources import x509
-from matrix_baremetal.resources.pending import note_of
+from matrix_baremetal.resources.pending import moment, note_of
 
 NOTES = "/var/lib/matrix-baremetal/elsewhere"
 DAY = 86400  # seconds
@@ -82,7 +82,7 @@ def noted(host: Host, domain: str, documents: Documents) -> bool:
 def old(host: Host, domain: str) -> bool:
     """Whether it is time to ask again."""
     row = note_of(host, f"{NOTES}/{domain}")
-    return bool(row) and time.time() >= float(row.get("seen", 0)) + DAY
+    return bool(row) and time.time() >= moment(row, "seen", DAY) + DAY
 
 
 def doubt(host: Host, domain: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 
 from matrix_baremetal.host import Host
@@ -22,6 +23,18 @@ def note_of(host: Host, path: str) -> dict[str, float | str]:
     except ValueError:
         return {}
     return row if isinstance(row, dict) else {}
+
+
+def number(row: dict[str, float | str], key: str) -> float:
+    """A number of a note; 0 where it has none, or something else stands there."""
+    found = row.get(key)
+    return found if isinstance(found, int | float) and math.isfinite(found) else 0
+
+
+def moment(row: dict[str, float | str], key: str, most: float) -> float:
+    """A moment of a note that may be so many seconds ahead; 0 where it is further: the clock was wrong by then."""
+    found = number(row, key)
+    return found if found <= time.time() + most else 0
 
 
 def note(host: Host, name: str) -> dict[str, float | str]:
@@ -45,7 +58,7 @@ def postpone(
     word in it, and `wait` how many seconds it asked for itself.
     """
     now, before = time.time(), note(host, name)
-    failures, held = int(before.get("failures", 0)) + tried, min(wait, LONGEST)
+    failures, held = max(int(number(before, "failures")), 0) + tried, min(wait, LONGEST)
     usual = BACK_OFF[min(failures, len(BACK_OFF)) - 1] if tried else BACK_OFF[0]
     row: dict[str, float | str] = {"reason": why, "failures": failures, "last": int(now)}
     row |= {"next": int(now + max(usual, held)), "refused": refused or bool(before.get("refused"))}
@@ -57,14 +70,14 @@ def postpone(
 def held(host: Host, name: str, directory: str) -> float:
     """Until when an authority said that it is not to be asked, in seconds since 1970; 0 where it may be."""
     row = note(host, name)
-    until = float(row.get("held", 0)) if row.get("directory") == directory else 0
+    until = moment(row, "held", LONGEST) if row.get("directory") == directory else 0
     return until if time.time() < until else 0
 
 
 def due(host: Host, name: str) -> bool:
     """Whether the timer should try it now: it is pending, and its wait is over."""
     row = note(host, name)
-    return bool(row) and time.time() >= float(row.get("next", 0))
+    return bool(row) and time.time() >= moment(row, "next", LONGEST)
 
 
 def settled(host: Host, name: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 
 from matrix_baremetal import backup, backup_log, backup_reader, encryption
 from matrix_baremetal.archive import Damaged
+from matrix_baremetal.checks.backup import Age
 from matrix_baremetal.commands import backup as command
 from matrix_baremetal.components.backup import DROP_INS, TIMER
 from matrix_baremetal.errors import Error
@@ -222,3 +223,21 @@ def test_a_program_that_fails_is_heard_and_one_that_nobody_reads_is_stopped(tmp_
     with pytest.raises(Error, match="cat failed"), run.reading("cat", "/nowhere") as out:
         assert out.read() == b""
         raise Damaged("which comes of it")
+
+
+@pytest.mark.parametrize(
+    "text", ['{"last": 5, "failed": 5, "drill": 5}', '{"last": {"made": "x"}, "failed": {"at": 1}}', "[]", "5", "{"]
+)
+def test_a_note_of_backups_that_makes_no_sense_is_none(text: str, tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.put(backup_log.PATH, text)
+    assert backup_log.read(FakeHost(machine)) == {}
+    assert Age(daily=True).look(FakeHost(machine)).message.startswith("there is no backup yet")
+
+
+def test_a_backup_of_the_future_is_not_young(tmp_path: Path) -> None:
+    machine = Machine(tmp_path)
+    machine.put(backup_log.PATH, "{}")
+    backup_log.succeeded(FakeHost(machine), {"path": "/b", "size": 1, "made": int(time.time()) + 9 * 86400})
+    finding = Age(daily=True).look(FakeHost(machine))
+    assert (finding.state, "from the future" in finding.message) == ("warn", True)

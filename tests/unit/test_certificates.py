@@ -243,3 +243,25 @@ def test_a_new_self_signed_pair_does_not_take_the_place_of_a_real_one_that_is_se
     machine.at("/tls/current").symlink_to("/etc/letsencrypt/live/ours")
     SelfSigned("/tls", "example.org").make(host, None)
     assert host.target("/tls/current") == "/etc/letsencrypt/live/ours"
+
+
+@pytest.mark.parametrize(
+    "text", ['{"dns_propagation": "x"}', '{"dns_propagation": 1e400}', '{"dns_propagation": null}']
+)
+def test_a_note_that_was_edited_by_hand_is_no_bug(text: str, machine: Machine) -> None:
+    machine.put(CERTIFICATE.paths[0], "a certificate")
+    machine.put(CERTIFICATE.note, text)
+    found = CERTIFICATE.find(FakeHost(machine))
+    assert found
+    assert found.dns_propagation == 0
+
+
+@pytest.mark.parametrize("text", ['{"next": "x", "failures": []}', '{"next": 4102444800, "held": 4102444800}'])
+def test_a_wait_that_makes_no_sense_is_over(text: str, machine: Machine) -> None:
+    """What was noted while the clock was years ahead would keep the timer from trying again for as long."""
+    machine.put(f"{PENDING}/example.org", text.replace("}", f', "directory": "{CERTIFICATE.directory}"}}'))
+    host = FakeHost(machine)
+    assert CERTIFICATE.due(host)
+    with pytest.raises(Pending, match="cannot find the name in DNS"):
+        CERTIFICATE.make(host, None)
+    assert not CERTIFICATE.due(host)

@@ -234,7 +234,8 @@ class TestRun:
         assert run(machine, "")[0].fault.startswith("www.example.org: ")
 
     def test_notes_that_make_no_sense_are_none(self, machine: Machine) -> None:
-        for text in ("", "{", "[]", '{"x": 1}'):
+        wrong = ('{"since": "x"}', '{"when": null}', '{"since": 1e400}', '{"since": 1e15}', '{"address": 5}')
+        for text in ("", "{", "[]", '{"x": 1}', *wrong):
             machine.put(NOTE, text)
             assert noted(FakeHost(machine)) is None
 

@@ -126,7 +126,7 @@ def test_how_it_went_is_noted_beside_the_last_backup_and_stays_with_the_next(tmp
     backup_log.failed(now.host, "no room")
     backup_log.drilled(now.host, "/b", {"users": 2})
     assert set(backup_log.read(now.host)) == {"last", "failed", "drill"}
-    backup_log.succeeded(now.host, {"path": "/c"})
+    backup_log.succeeded(now.host, {"path": "/c", "size": 1, "made": 1})
     seen = backup_log.read(now.host)
     assert (set(seen), seen["drill"]["users"]) == ({"last", "drill"}, 2)
     assert json.dumps(seen)

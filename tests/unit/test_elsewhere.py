@@ -228,6 +228,12 @@ def test_the_retry_leaves_alone_what_was_asked_today(tmp_path: Path) -> None:
         assert (note.read_text() == text) != due
 
 
+@pytest.mark.parametrize("seen", ["4102444800", '"x"', "null"])
+def test_an_answer_of_the_future_is_asked_for_anew(seen: str, machine: Machine) -> None:
+    machine.put(f"{elsewhere.NOTES}/example.org", f'{{"documents": "x", "seen": {seen}}}')
+    assert elsewhere.old(FakeHost(machine), "example.org")
+
+
 def test_the_session_of_a_folder_reads_no_network(tmp_path: Path) -> None:
     file = tmp_path / "config.yaml"
     file.write_text("server_name: example.org\n")
