@@ -82,6 +82,8 @@ def test_the_version_is_told(capsys: Captured) -> None:
         "--js plan",
         "show",
         "show well-known --for iis",
+        "backup create --wait nan",
+        "uninstall --wait -1",
     ],
 )
 def test_a_word_that_is_not_known_is_wrong_usage(words: str, capsys: Captured) -> None:
