@@ -206,7 +206,7 @@ def dns_plugin(text: str) -> str:
 
 
 def path(text: str) -> str:
-    """Check an absolute path made of characters that mean nothing to a shell, nginx, systemd or SQL."""
+    """Check an absolute path of characters that mean nothing to a shell, nginx, systemd or SQL; in one spelling."""
     if not text.startswith("/"):
         raise ValueError(f"{shown(text)} is no absolute path; begin it with /")
     if ".." in text.split("/"):
@@ -215,7 +215,8 @@ def path(text: str) -> str:
         raise ValueError(f"{shown(text)} is no usable path; write letters, digits and . _ / + @ : - only")
     if len(text) > LONGEST_PATH or any(len(part) > 255 for part in text.split("/")):
         raise ValueError(f"{shown(text)} is longer than a path can be")
-    return text
+    # One spelling for each place: /a/ and /a/./ are not another directory than /a.
+    return "/" + "/".join(part for part in text.split("/") if part not in ("", "."))
 
 
 def recipient(text: str) -> str:

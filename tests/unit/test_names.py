@@ -284,3 +284,10 @@ def test_what_is_no_hash_is_refused_and_never_shown_as_it_may_be_a_password(text
     with pytest.raises(ValueError, match="no bcrypt hash") as caught:
         names.bcrypt(text)
     assert not text or text not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["/srv/a/", "/srv//a", "//srv/./a", "/srv/a/./"])
+def test_a_path_has_one_spelling(text: str) -> None:
+    """With another one backup.directory was not told from the directory of all that we keep, and closed that."""
+    assert names.path(text) == "/srv/a"
+    assert names.path("//") == "/"
