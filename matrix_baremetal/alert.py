@@ -141,11 +141,17 @@ def post(host: Host, config: Config, to: str, head: str, body: str) -> str:
 
 def cleaned(finding: Finding, known: Iterable[str]) -> Finding:
     """Without secrets, and no longer than a person reads."""
-    lines = [line for each in finding.evidence for line in bundle.cleaned(each, known).splitlines() if line.strip()]
+    seen = (bundle.cleaned(readable(each), known) for each in finding.evidence)
+    lines = [line for each in seen for line in each.splitlines() if line.strip()]
     more = (f"… {len(lines) - LINES} more lines",) if len(lines) > LINES else ()
     evidence = tuple(line[:WIDTH] for line in lines[:LINES]) + more
-    message, next = (bundle.cleaned(each, known)[: 2 * WIDTH] for each in (finding.message, finding.next))
+    message, next = (bundle.cleaned(readable(each), known)[: 2 * WIDTH] for each in (finding.message, finding.next))
     return Finding(finding.id, finding.state, message, evidence, next)
+
+
+def readable(text: str) -> str:
+    """A text without the bytes of a file that were no UTF-8: no message can have them."""
+    return text.encode("utf-8", "replace").decode()
 
 
 def counted(rows: Sequence[Finding]) -> str:

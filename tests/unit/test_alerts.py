@@ -264,3 +264,12 @@ def test_by_mail_alone_there_is_no_room(machine: Machine) -> None:
     alert.keep(now.host, [FAULT])
     assert alert.told(now.host, "example.org", wanted) == alert.Sent("mail")
     assert len(machine.internet.mails) == 1
+
+
+def test_bytes_of_a_file_that_are_no_text_are_told_without_them(machine: Machine) -> None:
+    now, wanted = site(machine, ROOM)
+    alert.keep(now.host, [Finding("drift", "fail", "1 thing is not as the config says", ("+f\udcfcr später",))])
+    sent = alert.told(now.host, "example.org", wanted)
+    assert sent
+    assert sent.way == "room"
+    assert "+f?r später" in bodies(machine)[-1]
