@@ -12,6 +12,7 @@ from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.names import shown
 from matrix_baremetal.net import read
+from matrix_baremetal.resources.filled import in_utf8
 from matrix_baremetal.web import Request, Response
 
 # Seconds: how long a provider may take; people wait for the same answers.
@@ -54,6 +55,7 @@ class Provider(Check):
         if node.mode & 0o077:
             message = f"{self.secret_file} can be read by others than its owner"
             return self.failed(message, next=f"chmod 600 {self.secret_file}")
+        in_utf8(secret, self.secret_file)
         url = document_of(self.issuer)
         seen = host.net.request(Request(url, timeout=PATIENCE))
         document = read(seen.body)

@@ -261,6 +261,11 @@ class TestTheDoctor:
         finding = self.answers(machine, DOCUMENT, body=body)
         assert (finding.state, f'"{ISSUER}/"' in finding.message) == ("warn", True)
 
+    def test_a_secret_that_is_no_text(self, machine: Machine) -> None:
+        machine.at(FILE).write_bytes("schlüssel\n".encode("latin-1"))
+        with pytest.raises(Error, match=f"{FILE} should hold a password in UTF-8"):
+            self.found(machine)
+
     @pytest.mark.parametrize(("text", "mode"), [("", 0o600), (None, 0), (SECRET, 0o640)])
     def test_a_secret_that_is_gone_or_open(self, machine: Machine, text: str | None, mode: int) -> None:
         machine.at(FILE).unlink()
