@@ -208,7 +208,7 @@ def content(host: Host, reads: tuple[str, ...]) -> str:
     for path in files(host, reads):
         data = host.read(path)
         parts = (path, host.target(path) or "", "" if data is None else hashlib.sha256(data).hexdigest())
-        digest.update("\0".join(parts).encode() + b"\0")
+        digest.update("\0".join(parts).encode("utf-8", "surrogateescape") + b"\0")
     return digest.hexdigest()[:32]
 
 

@@ -53,6 +53,13 @@ def test_a_file_with_the_same_content_does_not_however_new_it_is(host: FakeHost)
     assert not stale(host)
 
 
+def test_a_file_with_a_name_of_any_bytes_counts_as_others_do(host: FakeHost) -> None:
+    host.machine.put("/etc/conf.d/\udce4", "one")
+    assert stale(host)
+    SERVICE.make(host, SERVICE.find(host))
+    assert not stale(host)
+
+
 def test_a_link_that_leads_elsewhere_makes_it_stale(host: FakeHost) -> None:
     host.link("/etc/conf", "conf.d/a")
     assert stale(host)
