@@ -91,7 +91,18 @@ def asked(check: Check, host: Host) -> Finding:
         finding = check.look(host)
     except Error as error:
         finding = check.failed(error.message, next=error.hint or f"matrix-baremetal doctor {check.id}")
+    except Exception as bug:
+        finding = mistaken(check, bug)
     return replace(finding, seconds=round(time.monotonic() - began, 3))
+
+
+def mistaken(check: Check, bug: Exception) -> Finding:
+    """A bug in a check, with its stack: whoever looks now needs what the others find. Its text may hold a secret."""
+    import traceback
+
+    stack = [line for each in traceback.format_tb(bug.__traceback__)[-3:] for line in each.splitlines()]
+    message = f"this check itself failed ({type(bug).__name__}), which is a bug of ours"
+    return check.failed(message, *stack, next="matrix-baremetal doctor --bundle, and send us what it writes")
 
 
 def examine(checks: Sequence[Check], host: Host, limit: float = LIMIT) -> list[Finding]:

@@ -61,11 +61,17 @@ class Fails(Says):
         raise Error("psql is not installed", hint="apt install postgresql-client")
 
 
-class Bug(Far):
-    """A check with a mistake in it."""
+class Bug(Says):
+    """A check with a mistake in it, that says more than it should."""
 
     def look(self, host: Host) -> Finding:
-        raise ZeroDivisionError
+        raise ZeroDivisionError(" ".join(("the", "password")))
+
+
+class FarBug(Bug):
+    """The same, where the network is waited for."""
+
+    remote = True
 
 
 @pytest.fixture
@@ -120,9 +126,15 @@ def test_a_question_that_can_not_be_asked_is_a_fault_in_its_own_words(host: Fake
     )
 
 
-def test_a_bug_is_none_of_the_operators_and_comes_out(host: FakeHost) -> None:
-    with pytest.raises(ZeroDivisionError):
-        examine([Bug("a")], host)
+@pytest.mark.parametrize("kind", [Bug, FarBug])
+def test_a_bug_in_one_check_is_a_finding_with_its_stack_beside_those_of_the_others(
+    kind: type[Bug], host: FakeHost
+) -> None:
+    bug, other = examine([Says("b"), kind("a")], host)
+    assert (bug.id, bug.state, other.state) == ("a", "fail", "pass")
+    assert bug.message == "this check itself failed (ZeroDivisionError), which is a bug of ours"
+    assert any("test_doctor.py" in line for line in bug.evidence)
+    assert "the password" not in str(bug)
 
 
 @pytest.mark.parametrize(
