@@ -124,9 +124,16 @@ def leader(name: str) -> int | None:
 
 def _below(pid: int) -> list[int]:
     """The processes that a process started, and those that they started: of a guest's supply, nspawn and PID 1."""
-    children = call("pgrep", "-P", str(pid), check=False).split()
-    grandchildren = call("pgrep", "-P", ",".join(children), check=False).split() if children else []
-    return [*map(int, children), *map(int, grandchildren)]
+    children = _children(pid)
+    return [*children, *(each for child in children for each in _children(child))]
+
+
+def _children(pid: int) -> list[int]:
+    """What a process of one thread has started (proc(5)): asked before each command in a guest, so quickly."""
+    try:
+        return [*map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
 
 
 def enter(name: str, *argv: str) -> list[str]:

@@ -18,7 +18,7 @@ from tests.system import archive, invariants
 from tests.system.readme import commands
 from tests.system.site import CONFIG, SYNAPSE, Site
 
-pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests, pytest.mark.sampled(13)]
 INSTALL = "sudo apt install matrix-baremetal"
 HOOK = "/etc/letsencrypt/renewal-hooks/deploy/matrix-baremetal"
 UNIT = "matrix-baremetal-firstboot.service"

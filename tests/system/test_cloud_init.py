@@ -16,7 +16,7 @@ from tests.system.cloud import LOG, SCRIPT, user_data
 from tests.system.conftest import Snapshots
 from tests.system.site import CONFIG, Site
 
-pytestmark = [pytest.mark.lab, pytest.mark.own_guests]
+pytestmark = [pytest.mark.lab, pytest.mark.own_guests, pytest.mark.sampled(12)]
 # Where a repository is served is this and the release of Debian: no guest has an address so high.
 FREE = 240
 

@@ -20,7 +20,7 @@ from tests.system.phone import PEERS, PHONE, TTL, Phone, asked, phone
 from tests.system.site import Site
 from tests.system.test_package import exposure
 
-pytestmark = pytest.mark.lab
+pytestmark = [pytest.mark.lab, pytest.mark.sampled(13)]
 UNIT = "matrix-turn.service"
 RENEW = "certbot renew --force-renewal --no-random-sleep-on-renew"
 
@@ -261,7 +261,6 @@ def test_a_homeserver_behind_a_router_relays(
     assert relaying.answers()
 
 
-@pytest.mark.sampled(13)
 def test_another_address_outside_is_followed(relaying: Site) -> None:
     """Once, by the TURN server alone; and a DNS that says nothing of use changes nothing."""
     guest, name, everybody = relaying.guest, relaying.hostname, relaying.runs()
@@ -287,7 +286,6 @@ def test_another_address_outside_is_followed(relaying: Site) -> None:
         guest.run(f"systemctl restart {UNIT}")
 
 
-@pytest.mark.sampled(12)
 def test_switched_off_it_is_gone_for_good(relaying: Site) -> None:
     """Last, as it takes away what the others look at."""
     relaying.change()
