@@ -71,12 +71,19 @@ def span(text: str) -> str:
     Without the unspecified address, which coturn takes as the end of a range for all addresses of the other family.
     """
     network = ipaddress.ip_network(text)
-    return ranged(network[int(network[0].is_unspecified)], network[-1])
+    # By its number: to Python 3.13 ::ffff:0.0.0.0 is unspecified too, and it leads to this machine.
+    return ranged(network[int(int(network[0]) == 0)], network[-1])
 
 
 def ranged(first: Address, last: Address) -> str:
     """All from one address to another."""
-    return str(first) if first == last else f"{first}-{last}"
+    return written(first) if first == last else f"{written(first)}-{written(last)}"
+
+
+def written(address: Address) -> str:
+    """An address as Python wrote it before 3.13, which has IPv4's dots in one that is mapped."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return str(address) if mapped is None else f"::ffff:{int(mapped) >> 16:x}:{int(mapped) & 0xFFFF:x}"
 
 
 def without(text: str, holes: Iterable[str]) -> Iterator[str]:
