@@ -7,7 +7,8 @@ import re
 import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from matrix_baremetal import bundle, facts, report, status
@@ -52,7 +53,10 @@ def about(host: Host, name: str, findings: Sequence[Finding], args: Namespace) -
     config = init.place(args)
     yield "config.yaml", config.read_text("utf-8", "replace") if config.is_file() else "(there is none)\n"
     packages = {package: version for package, version in installed(host).items() if package.startswith(OURS)}
-    yield "machine.json", document({"facts": asdict(facts.read(host)), "packages": packages})
+    seen = facts.read(host)
+    # A zone that was read from a file can't be copied, and has no name but those of its hours.
+    machine = {**asdict(replace(seen, zone=UTC)), "zone": datetime.now(seen.zone).strftime("%Z %z")}
+    yield "machine.json", document({"facts": machine, "packages": packages})
 
 
 def of(now: Session) -> Iterator[tuple[str, str]]:

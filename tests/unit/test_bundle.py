@@ -93,6 +93,11 @@ def test_all_that_a_helper_asks_for_is(machine: Machine) -> None:
     assert "journal/matrix-baremetal-certificates.service.txt" in texts
 
 
+def test_a_machine_has_a_time_zone(machine: Machine) -> None:
+    machine.at("/etc/localtime").write_bytes(Path("/usr/share/zoneinfo/Europe/Berlin").read_bytes())
+    assert json.loads(packed(machine)["machine.json"])["facts"]["zone"] in ("CET +0100", "CEST +0200")
+
+
 def test_with_mistakes_in_the_config_there_is_still_one(machine: Machine) -> None:
     machine.put(session.CONFIG, f"server_name: [\nsmtp_pass: {PLANTED[1]}\n")
     texts = packed(machine)
