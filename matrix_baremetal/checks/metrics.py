@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from matrix_baremetal.checks.check import Check
+from matrix_baremetal.checks.check import Check, short
 from matrix_baremetal.findings import Finding
 from matrix_baremetal.host import Host
 from matrix_baremetal.web import MOST_BYTES, Request
@@ -12,7 +12,7 @@ from matrix_baremetal.web import MOST_BYTES, Request
 
 @dataclass(frozen=True)
 class Answers(Check):
-    """One source of numbers, and that the ones which matter are among them."""
+    """One source of numbers, of a unit, and that the ones which matter are among them."""
 
     form = "metrics.{0.name}"
     asks = "a source of numbers for Prometheus has them"
@@ -23,10 +23,11 @@ class Answers(Check):
     port: int
     path: str
     number: str
+    of: str = ""
 
     @property
     def after(self) -> tuple[str, ...]:
-        return (f"ports.{self.port}",)
+        return (f"ports.{self.port}", *((f"units.{short(self.of)}",) if self.of else ()))
 
     def look(self, host: Host) -> Finding:
         where = f"http://127.0.0.1:{self.port}{self.path}"

@@ -80,9 +80,9 @@ class Metrics(Component):
         yield metrics.Answers("synapse", SYNAPSE, "/_synapse/metrics", "synapse_build_info")
         if MACHINE in self.ports:
             yield metrics.Answers("machine", MACHINE, "/metrics", "node_memory_MemAvailable_bytes")
-        yield metrics.Answers("nginx", NGINX, "/metrics", "nginx_up 1")
+        yield metrics.Answers("nginx", NGINX, "/metrics", "nginx_up 1", nginx.UNIT)
         if POSTGRES in self.ports:
-            yield metrics.Answers("postgres", POSTGRES, "/metrics", "pg_up 1")
+            yield metrics.Answers("postgres", POSTGRES, "/metrics", "pg_up 1", self.site.cluster.unit)
 
 
 def environment(port: int) -> str:

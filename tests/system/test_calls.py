@@ -111,8 +111,7 @@ def called(site: Site, *people: Answer, home: nat.Home | None = None) -> dict[st
     done = subprocess.run(
         argv, input=json.dumps(task), env=env, timeout=120, capture_output=True, text=True, check=False
     )
-    # How it ends after its answer is the library's affair, and not always well.
-    assert done.stdout, done.stderr
+    assert done.stdout, done.stderr  # however the library ends after its answer
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 

@@ -43,6 +43,16 @@ def test_each_kind_of_site_has_the_numbers_that_there_are() -> None:
     assert not Metrics(a_site()).wanted()
 
 
+def test_who_is_down_is_one_fault_and_not_his_numbers_too() -> None:
+    after = {
+        check.name: check.after
+        for check in Metrics(a_site(ON)).checks(Needs(()))
+        if isinstance(check, metrics.Answers)
+    }
+    assert after["nginx"] == ("ports.9113", "units.nginx")
+    assert after["postgres"] == ("ports.9187", "units.postgresql@15-main")
+
+
 def test_what_debian_would_start_is_masked_before_it_comes() -> None:
     kinds = [type(each).__name__ for each in Metrics(a_site(ON)).resources(Needs(()))]
     assert kinds.index("Packages") > max(index for index, kind in enumerate(kinds) if kind == Mask.__name__)
