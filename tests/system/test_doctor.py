@@ -99,6 +99,8 @@ def test_the_page_is_short_where_all_is_well(standing: Site) -> None:
     assert len(listed) > 80
     assert {id.partition(".")[0] for id in some} == {"web", "drift"}
     assert "did you mean drift?" in standing.mb("doctor", "drfit", status=2).stderr
+    packed = re.search(r"/\S+\.tar\.gz", standing.mb("doctor", "--bundle").stdout)
+    assert packed and "machine.json" in standing.guest.run(["tar", "-tf", packed[0]]).stdout
 
 
 def fixed(site: Site, command: str, id: str) -> None:
