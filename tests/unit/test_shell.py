@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
+from pathlib import Path
 
 import pytest
 
+import matrix_baremetal
 from matrix_baremetal.errors import Error
 from matrix_baremetal.shell import PATH, Failed, Shell, clean_environment
 
@@ -88,3 +91,21 @@ def test_a_program_has_a_session_of_its_own_so_that_ctrl_c_reaches_us_alone() ->
 
 def test_a_lot_of_output_arrives_whole() -> None:
     assert len(run("seq", "200000").out.splitlines()) == 200_000
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+@pytest.mark.parametrize(
+    "what",
+    ["run(*sleeping, timeout=0.3)", "with run.reading(*sleeping): raise KeyError"],
+    ids=["too long", "nobody reads"],
+)
+def test_somebody_elses_program_is_stopped_where_root_may_signal_nobody(what: str) -> None:
+    """As in a unit without CAP_KILL."""
+    sleeping = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sleep", "9")
+    script = f"from matrix_baremetal.shell import Shell\nrun, sleeping = Shell(), {sleeping}\n{what}"
+    began = time.monotonic()
+    root = str(Path(matrix_baremetal.__file__).parent.parent)
+    words = ("--bounding-set=-kill", "--inh-caps=-kill", sys.executable, "-c", script)
+    ended = run("setpriv", *words, ok=(1,), env={"PYTHONPATH": root}, timeout=30)
+    assert ("KeyError" in ended.err, "TimedOut" in ended.err).count(True) == 1
+    assert time.monotonic() - began < 7
