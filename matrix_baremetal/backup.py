@@ -12,16 +12,16 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from typing import Any, BinaryIO
 
 from matrix_baremetal import __version__, backup_log, components, encryption, federation
 from matrix_baremetal.archive import Writer
-from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
+from matrix_baremetal.components.homeserver_yaml import CREDENTIALS, USER
 from matrix_baremetal.data import Data, Tree
 from matrix_baremetal.errors import Error
-from matrix_baremetal.host import Host, said_of
+from matrix_baremetal.host import Host, Node, said_of
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.session import Session
 from matrix_baremetal.shell import Failed, pieces
@@ -66,7 +66,7 @@ def create(now: Session, directory: str, *, media: bool, transfer: Transfer, not
             sealed(now.host, part, config.backup.encrypt_to, transfer)
         now.host.rename(part, place)
     except BaseException:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, Error):
             clear(now.host, directory)
         raise
     done = Backup(place, now.host.path(place).stat().st_size, made, bool(config.backup.encrypt_to))
@@ -87,7 +87,7 @@ def written(now: Session, part: str, data: Data, made: int, transfer: Transfer) 
     host, site = now.host, now.site
     with opened(host, part) as file, packed(host, file) as sink:
         writer = Writer(sink)
-        links = dict(put(host, writer, (*data.files, *data.theirs)))
+        links = dict(put(host, writer, data))
         rows = {}
         # Rows before media: an upload between the two is a file too many, the other way round a message whose
         # picture is gone.
@@ -143,28 +143,41 @@ def packing(host: Host, tree: Tree) -> tuple[str, ...]:
     return (*as_user(tree.user), "tar", "--create", "--file=-", *where, "--files-from=/dev/null", *parts)
 
 
-def put(host: Host, writer: Writer, paths: tuple[str, ...]) -> Iterator[tuple[str, str]]:
-    """The files below these paths into the archive; yields the links, which go into its table of contents."""
-    for path in dict.fromkeys(paths):
-        node = host.node(path)
-        if node is None:
-            continue
-        if node.kind == "directory":
-            yield from put(host, writer, tuple(f"{path}/{name}" for name in host.names(path)))
-        elif node.kind == "link":
+def put(host: Host, writer: Writer, data: Data) -> Iterator[tuple[str, str]]:
+    """The files that are declared into the archive, each once: one part's may lie in a directory of another's.
+
+    Yields certbot's links, which go into its table of contents. Of an operator's own it is what they lead to that
+    counts, and a restore makes files of them; but not where a service could have put them.
+    """
+    for path, node in dict(below(host, (*data.files, *data.theirs))).items():
+        linked = node.kind == "link"
+        if linked and path.startswith(("/etc/letsencrypt/", "/var/lib/")) and path not in data.theirs:
             yield path, host.target(path) or ""
-        elif node.kind == "file" and (data := host.read(path)) is not None:
-            writer.file(path, data, node.mode, node.owner, node.group)
+        elif linked and (found := host.read(path)) is not None:
+            its = path.startswith("/etc/matrix-synapse/")
+            writer.file(path, found, 0o640 if its else 0o600, "root", USER if its else "root")
+        elif node.kind == "file" and (found := host.read(path)) is not None:
+            writer.file(path, found, node.mode & 0o777, node.owner, node.group)
+
+
+def below(host: Host, paths: Iterable[str]) -> Iterator[tuple[str, Node]]:
+    """What is at these paths, and of directories all that is in them."""
+    for path in paths:
+        node = host.node(path)
+        if node and node.kind == "directory":
+            yield from below(host, (f"{path}/{name}" for name in host.names(path)))
+        elif node:
+            yield path, node
 
 
 @contextlib.contextmanager
 def opened(host: Host, path: str) -> Iterator[BinaryIO]:
-    """A new file for root alone, on the disk for good when this ends."""
+    """A new file for root alone, on the disk for good when this ends. Raises `Error` where the disk takes no more."""
     with said_of(path):
         handle = os.open(host.path(path), os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(handle, "wb", 0) as file:
-        yield file
-        os.fsync(file.fileno())
+        with os.fdopen(handle, "wb", 0) as file:
+            yield file
+            os.fsync(file.fileno())
 
 
 @contextlib.contextmanager
@@ -254,9 +267,11 @@ def there(host: Host, directory: str, server_name: str) -> list[Backup]:
     for name in host.names(directory):
         match = re.fullmatch(rf"{re.escape(server_name)}-(\d{{8}}T\d{{6}})Z\.tar\.zst(\.age|\.gpg)?", name)
         if match:
-            made = calendar.timegm(time.strptime(match[1], "%Y%m%dT%H%M%S"))
-            size = host.path(f"{directory}/{name}").stat().st_size
-            found.append(Backup(f"{directory}/{name}", size, made, bool(match[2])))
+            # A name with no such day is none of ours, and another run may take one away at any time.
+            with contextlib.suppress(OSError, ValueError):
+                made = calendar.timegm(time.strptime(match[1], "%Y%m%dT%H%M%S"))
+                size = host.path(f"{directory}/{name}").stat().st_size
+                found.append(Backup(f"{directory}/{name}", size, made, bool(match[2])))
     now = time.time()
     return sorted(found, key=lambda each: (each.made <= now, each.made), reverse=True)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Iterator
 from io import BufferedReader
@@ -83,18 +84,24 @@ def decrypted(host: Host, by_age: bool, source: BinaryIO, identity: str | None) 
 
 @contextlib.contextmanager
 def keyring(host: Host) -> Iterator[tuple[str, ...]]:
-    """gpg, with a keyring that is empty and goes afterwards."""
-    place = str(host.path(HOME))
-    host.remove_tree(HOME)
+    """gpg, with a keyring that is empty and goes afterwards: one a process, as two may read at the same time."""
+    place = f"{HOME}/{os.getpid()}"
+    homedir = str(host.path(place))
+    for name in host.names(HOME):
+        # Of a run that was killed; of one that is at work nothing goes.
+        if name == str(os.getpid()) or not os.path.exists(f"/proc/{name}"):
+            host.remove_tree(f"{HOME}/{name}")
     host.mkdir(HOME, 0o700)
+    host.mkdir(place, 0o700)
     try:
-        yield ("gpg", "--batch", "--quiet", "--homedir", place)
+        yield ("gpg", "--batch", "--quiet", "--homedir", homedir)
     finally:
-        if host.node(f"{HOME}/S.gpg-agent"):
-            host.run("gpgconf", "--homedir", place, "--kill", "all", ok=range(256))
+        if host.node(f"{place}/S.gpg-agent"):
+            host.run("gpgconf", "--homedir", homedir, "--kill", "all", ok=range(256))
         # Its agent goes on for a moment, and may put something there meanwhile.
         for _ in range(20):
-            host.remove_tree(HOME)
-            if host.node(HOME) is None:
+            host.remove_tree(place)
+            if host.node(place) is None:
                 break
             time.sleep(0.05)
+        host.remove(HOME)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 from argparse import Namespace
@@ -45,7 +46,8 @@ def create(args: Namespace) -> int:
             gone = [] if args.to else backup.thinned(host, *where(now), now.site.config.backup.keep)
             carried(now, done, transfer)
         except Error as error:
-            backup_log.failed(host, error.message)
+            with contextlib.suppress(Error):  # on a disk that is full, say
+                backup_log.failed(host, error.message)
             raise
     if args.json:
         report.document(asdict(done) | {"removed": [each.path for each in gone]})
@@ -157,7 +159,8 @@ def drilled(host: Host, args: Namespace) -> int:
         try:
             held, done = drill_of(now, path, args)
         except Error as error:
-            backup_log.drilled(host, path, {"failed": error.message})
+            with contextlib.suppress(Error):
+                backup_log.drilled(host, path, {"failed": error.message})
             raise
         backup_log.drilled(host, path, done.row)
     manifest = held.manifest

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from matrix_baremetal.words.common import Commands, Words, actions, command, converging, directory, seconds
+from matrix_baremetal.words.common import Commands, Words, actions, command, converging, directory, file, seconds
 
 EXAMPLE = """\
   matrix-baremetal backup create
@@ -44,4 +44,4 @@ def add(commands: Commands) -> None:
 
 def identity(words: Words) -> None:
     """Whoever reads an encrypted backup has its private key."""
-    words.add_argument("--identity", metavar="KEYFILE", help="the private key of an encrypted backup")
+    words.add_argument("--identity", metavar="KEYFILE", type=file, help="the private key of an encrypted backup")

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import io
+import os
 import shutil
 import subprocess
 import tarfile
@@ -14,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix_baremetal import backup, backup_log, backup_reader, encryption
+from matrix_baremetal import backup, backup_log, backup_reader, encryption, words
 from matrix_baremetal.archive import Damaged
 from matrix_baremetal.checks.backup import Age
 from matrix_baremetal.commands import backup as command
@@ -241,3 +244,47 @@ def test_a_backup_of_the_future_is_not_young(tmp_path: Path) -> None:
     backup_log.succeeded(FakeHost(machine), {"path": "/b", "size": 1, "made": int(time.time()) + 9 * 86400})
     finding = Age(daily=True).look(FakeHost(machine))
     assert (finding.state, "from the future" in finding.message) == ("warn", True)
+
+
+def test_a_file_that_lies_in_what_another_part_declares_is_in_it_once(tmp_path: Path) -> None:
+    """Twice, the archive could not be read, and zstd, which looks at the whole, would not say so."""
+    secret = "/etc/matrix-baremetal/secrets/alice"
+    machine = a_server(tmp_path).host.machine  # type: ignore[attr-defined]
+    machine.put(secret, "a password that is long", 0o600)
+    now = a_session(machine, MINIMAL + f"admins: [{{name: alice, password_file: {secret}}}]\n")
+    done = create(now)
+    assert names(now, done.path)[f"files{secret}"] == b"a password that is long"
+    assert backup_reader.look(now.host, done.path, None, QUIET, "")["server_name"] == "example.org"
+
+
+def test_a_disk_that_takes_no_more_is_said_whoever_writes(tmp_path: Path) -> None:
+    now = a_server(tmp_path)
+    with pytest.raises(Error, match=r"cannot write /x\.part: No space left"), backup.opened(now.host, "/x.part"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_what_only_looks_like_a_backup_is_none(tmp_path: Path) -> None:
+    now = a_server(tmp_path)
+    now.host.machine.put(f"{DIRECTORY}/example.org-20261399T030000Z.tar.zst", "x")  # type: ignore[attr-defined]
+    now.host.path(f"{DIRECTORY}/example.org-20260101T030000Z.tar.zst").symlink_to("/nowhere")
+    assert backup.there(now.host, DIRECTORY, "example.org") == []
+
+
+def test_two_may_read_with_gpg_at_once_and_what_a_kill_left_goes(tmp_path: Path) -> None:
+    host = FakeHost(Machine(tmp_path))
+    busy, dead = (f"{encryption.HOME}/{name}/pubring.kbx" for name in (1, 999_999_999))
+    for path in (busy, dead):
+        host.machine.put(path, "x")
+    with encryption.keyring(host) as gpg:
+        assert Path(gpg[-1]).is_dir()
+        assert (host.text(busy), host.text(dead)) == ("x", None)
+    assert not Path(gpg[-1]).exists()
+    assert host.text(busy) == "x"
+
+
+def test_a_key_is_found_from_wherever_the_command_is_given(tmp_path: Path) -> None:
+    (tmp_path / "key.txt").write_text("x")
+    with contextlib.chdir(tmp_path):
+        for given in (["backup", "verify"], ["restore", "a.tar.zst.age"]):
+            # What reads it has another working directory.
+            assert words.parser().parse_args([*given, "--identity", "key.txt"]).identity == str(tmp_path / "key.txt")
