@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
-from matrix_baremetal import components, config, converge
+from matrix_baremetal import components, config, converge, log
 from matrix_baremetal.archive import Damaged, harmless
 from matrix_baremetal.backup_reader import readable, summed
 from matrix_baremetal.components.base import Base
@@ -101,8 +101,9 @@ def obstacles(now: Session, held: Held) -> Iterator[Obstacle]:
         yield Obstacle(f"{held.path} does not hold together: it is of two servers, or has no key", take_another)
     declared = components.data(site)
     strange = [path for path in (*held.files, *manifest["links"]) if not within(path, declared)]
-    strange += [row["name"] for row in manifest["members"] if row["owner"] not in OWNERS or row["mode"] & ~0o777]
-    strange += [path for path, target in manifest["links"].items() if not leads_home(path, target)]
+    strange += [row["name"] for row in manifest["members"] if row["mode"] & ~0o777]
+    links = manifest["links"].items()
+    strange += [p for p, target in links if p.startswith("/etc/letsencrypt/") and not leads_home(p, target)]
     strange += [name for name in manifest["stores"] if name not in declared.stores]
     strange += [name for name, path in manifest["trees"].items() if declared.trees.get(name, NONE).path != path]
     there = {row["name"].split("/")[1] for row in manifest["members"] if row["name"].startswith("streams/")}
@@ -143,6 +144,9 @@ def leads_home(path: str, target: str) -> bool:
 
 def room(now: Session, held: Held) -> Iterator[Obstacle]:
     """Whether it fits: what is in the streams, and what a database takes beyond that for its indexes."""
+    if noted(now.host, held.mark):
+        # It fitted as it began, and what it has brought until it was cut off is no longer free.
+        return
     size = sum(row["size"] for row in held.manifest["members"])
     size += sum(int(store["size"]) for store in held.manifest["stores"].values())
     free = now.host.space("/var/lib").size
@@ -160,16 +164,21 @@ def occupied(now: Session) -> tuple[Store, ...]:
 
 def begun(host: Host, held: Held) -> str:
     """Note that this restore has begun; under which name it keeps what was there, the same after it was cut off."""
-    try:
-        note = json.loads(host.text(NOTE) or "{}")
-        if note["id"] == held.mark:
-            return str(note["kept"])
-    except (ValueError, KeyError, TypeError):
-        pass
+    if kept := noted(host, held.mark):
+        return kept
     kept = time.strftime("before-%Y%m%dT%H%M%S")
     host.mkdir(STATE, 0o755)
     host.write(NOTE, json.dumps({"id": held.mark, "kept": kept}) + "\n", 0o600)
     return kept
+
+
+def noted(host: Host, mark: str | None = None) -> str:
+    """Under which name a restore that was cut off keeps what was there: that of this backup, or of any."""
+    try:
+        note = json.loads(host.text(NOTE) or "{}")
+        return str(note["kept"]) if mark in (None, note["id"]) else ""
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 def foundation(now: Session) -> Iterator[converge.Change]:
@@ -250,7 +259,7 @@ def unpacking(host: Host, tree: Tree) -> tuple[str, ...]:
 
 
 def files(host: Host, held: Held, declared: Data) -> None:
-    """Config, secrets, keys and certificates; what is there and differs is kept aside."""
+    """Config, secrets, keys and certificates; what is there and differs is kept aside. Root stands in for others."""
     rows = {row["name"].removeprefix("files"): row for row in held.manifest["members"]}
     for path, data in held.files.items():
         row, node = rows[path], host.node(path)
@@ -258,9 +267,13 @@ def files(host: Host, held: Held, declared: Data) -> None:
             continue
         above(host, path)
         host.displace(path)
-        host.write(path, data, row["mode"], row["owner"], row["group"])
+        # Whom an operator has given it to may not be on this machine.
+        owner, group = (name if name in OWNERS else "root" for name in (row["owner"], row["group"]))
+        host.write(path, data, row["mode"], owner, group)
     for path, target in held.manifest["links"].items():
-        if host.target(path) != target:
+        if not leads_home(path, target):
+            log.warn(f"{path} was a link to {target}, of which this backup has nothing: put it back by hand")
+        elif host.target(path) != target:
             above(host, path)
             host.displace(path)
             host.link(path, target)

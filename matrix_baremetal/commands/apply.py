@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-from matrix_baremetal import log, preflight, release, report, session, standing
+from matrix_baremetal import components, log, preflight, release, report, restore, session, standing
 from matrix_baremetal.converge import Change, converge, plan, still_pending
 from matrix_baremetal.errors import DIFFERS
 from matrix_baremetal.host import Host
@@ -54,6 +54,14 @@ def bring(now: Session, *, json: bool, quiet: bool) -> list[Change]:
 
 
 def ended(now: Session) -> None:
-    """Where an upgrade was killed, this run has brought the one version or the other."""
-    if now.host.live:
-        release.settled(now.host, now.site.versions.synapse.version)
+    """Where an upgrade was killed, this run has brought the one version or the other; and a restore that had put its
+    rows in place is at its end: the same backup brought back at another time is another restore.
+    """
+    host = now.host
+    if not host.live:
+        return
+    release.settled(host, now.site.versions.synapse.version)
+    if kept := restore.noted(host):
+        stores = components.data(now.site).stores.values()
+        if all(store.copy.taken(host, kept) for store in stores):
+            restore.end(now, kept)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from argparse import Namespace
 from dataclasses import asdict
@@ -107,9 +108,16 @@ def settled(host: Host, taken: Taken, stops: list[Obstacle], args: Namespace) ->
     preflight.refuse(stops)
     log.warn(f"{ONE}; {DOCKER}" if taken.source.docker else ONE)
     confirmed(yes=args.yes)
-    again = f"matrix-baremetal migrate {args.action} --yes {taken.path}"
     now = session.of(host, taken.config, args.wheelhouse)
-    agreed(now, again, "this server takes their place", args)
+    agreed(now, again(args), "this server takes their place", args)
+
+
+def again(args: Namespace) -> str:
+    """The same command for where nobody can be asked."""
+    names = ("dump", "postgres_data", "hostname", "email")
+    told = ((f"--{name.replace('_', '-')}", value) for name in names if (value := getattr(args, name)))
+    words = (word for pair in told for word in pair)
+    return shlex.join(("matrix-baremetal", "migrate", args.action, "--yes", args.folder, *words))
 
 
 def looked(host: Host, args: Namespace, transfer: Transfer) -> tuple[Taken, bool]:

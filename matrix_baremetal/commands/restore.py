@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import time
 from argparse import Namespace
 from pathlib import Path
@@ -38,7 +39,7 @@ def run(args: Namespace) -> int:
         log.warn(ONE)
         agreed(
             now,
-            f"matrix-baremetal restore --yes {held.path}",
+            again(held),
             f"it goes back to {stamp(held.manifest['made'])}",
             args,
         )
@@ -51,6 +52,12 @@ def run(args: Namespace) -> int:
         told(held, left, time.monotonic() - began)
         report.waiting(pending)
     return DIFFERS if pending else 0
+
+
+def again(held: Held) -> str:
+    """The same command for where nobody can be asked."""
+    key = ("--identity", held.identity) if held.identity else ()
+    return shlex.join(("matrix-baremetal", "restore", "--yes", *key, held.path))
 
 
 def running(args: Namespace, name: str) -> Host:

@@ -5,13 +5,18 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from matrix_baremetal import cli
+from matrix_baremetal.commands import migrate, restore
 from matrix_baremetal.commands.asking import agreed, confirmed
 from matrix_baremetal.commands.init import Unanswered
+from matrix_baremetal.config import decode
+from matrix_baremetal.restore import Held
+from matrix_baremetal.words import parser
 
 MAIN = [sys.executable, "-m", "matrix_baremetal.cli"]
 
@@ -63,3 +68,13 @@ def test_a_full_disk_behind_stdout_is_a_sentence(config: Path) -> None:
         done = subprocess.run([*MAIN, *words], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr == "matrix-baremetal: there is no room for the output\nnext: df -h; df -i\n"
+
+
+def test_the_command_for_where_nobody_can_be_asked_is_one_that_works() -> None:
+    held = Held("/srv/a b.age", "/root/key", {}, {}, decode(b"server_name: example.org\n", "x"))
+    assert restore.again(held) == "matrix-baremetal restore --yes --identity /root/key '/srv/a b.age'"
+    assert restore.again(replace(held, identity=None)) == "matrix-baremetal restore --yes '/srv/a b.age'"
+    said = "migrate from-docker --yes /srv/synapse --dump /root/x.sql --hostname m.example.org"
+    args = parser().parse_args(["migrate", "from-docker", "/", "--hostname", "m.example.org"])
+    args.folder, args.dump = "/srv/synapse", "/root/x.sql"
+    assert migrate.again(args) == f"matrix-baremetal {said}"

@@ -10,13 +10,15 @@ import shutil
 import sqlite3
 import subprocess
 import tarfile
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from matrix_baremetal import backup, preflight, restore, session
+from matrix_baremetal import backup, components, preflight, restore, session
 from matrix_baremetal.archive import Damaged
+from matrix_baremetal.commands import apply
 from matrix_baremetal.converge import converge
 from matrix_baremetal.errors import Error
 from matrix_baremetal.session import Session
@@ -224,3 +226,87 @@ def test_files_of_others_are_written_only_where_nothing_is(tmp_path: Path) -> No
     assert now.host.read(KEY) == held.files[KEY]
     displaced = list(machine.at("/var/lib/matrix-baremetal/displaced").rglob("signing.key"))
     assert [place.read_text() for place in displaced] == ["another"]
+
+
+def test_what_an_apply_has_ended_is_not_taken_for_the_same_backup_at_another_time(tmp_path: Path) -> None:
+    now = a_server(tmp_path)
+    machine = now.host.machine  # type: ignore[attr-defined]
+    host, path = FakeHost(machine), create(now).path
+    held = restore.read(host, path, None, QUIET)
+    first = restore.begun(host, held)
+    list(restore.foundation(session.of(host, held.config)))
+    restore.bring(session.of(host, held.config), held, first, QUIET)
+    # Here the restore was killed, and somebody ran the other command.
+    apply.bring(session.of(host, held.config), json=True, quiet=True)
+    assert host.node(restore.NOTE) is None
+    (tmp_path / "loaded-matrix-synapse-restored").unlink()
+    time.sleep(1.1)
+    kept, _ = bring_back(FakeHost(machine), path)
+    assert kept != first
+    assert (tmp_path / "loaded-matrix-synapse-restored").read_bytes() == DUMP
+    assert {f"matrix-synapse-{first}", f"matrix-synapse-{kept}"} < set(machine.postgres.bases)
+
+
+def test_one_that_has_not_put_its_rows_in_place_is_gone_on_with_after_an_apply(tmp_path: Path) -> None:
+    now = a_server(tmp_path)
+    host = FakeHost(now.host.machine)  # type: ignore[attr-defined]
+    held = restore.read(host, create(now).path, None, QUIET)
+    kept = restore.begun(host, held)
+    apply.bring(session.of(host, held.config), json=True, quiet=True)
+    assert restore.begun(host, held) == kept
+
+
+def test_what_a_run_that_was_cut_off_has_brought_is_no_want_of_room(tmp_path: Path) -> None:
+    now = a_server(tmp_path)
+    machine = now.host.machine  # type: ignore[attr-defined]
+    host = FakeHost(machine)
+    held = restore.read(host, create(now).path, None, QUIET)
+    machine.spare = 0
+    assert ["MB free" in each.message for each in restore.obstacles(now, held)] == [True]
+    restore.begun(host, held)
+    assert [*restore.obstacles(now, held)] == []
+
+
+def test_what_an_operator_has_put_there_in_his_own_way_comes_back(tmp_path: Path) -> None:
+    """Files of users and groups that the new machine lacks, and links, of which it is the content that counts."""
+    (tmp_path / "old").mkdir()
+    files = "tls: {mode: files, certificate: /etc/ssl/a.pem, key: /etc/ssl/b.pem}\n"
+    now = a_server(tmp_path / "old", MINIMAL + files)
+    old = now.host.machine  # type: ignore[attr-defined]
+    old.put("/etc/matrix-synapse/conf.d/irc.yaml", "c: d\n", 0o640)
+    old.owners["/etc/matrix-synapse/conf.d/irc.yaml"] = ("irc", "irc")
+    old.put("/opt/irc/registration.yaml", "id: irc\n", 0o600)
+    link = "/etc/matrix-synapse/conf.d/registration.yaml"
+    old.at(link).symlink_to("../../../opt/irc/registration.yaml")
+    old.put("/root/acme/a.cer", "a certificate")
+    old.put("/etc/ssl/b.pem", "a key")
+    old.at("/etc/ssl/a.pem").symlink_to("../../root/acme/a.cer")
+    path = create(now).path
+    (tmp_path / "new").mkdir()
+    machine = Machine(tmp_path / "new/machine")
+    machine.users.append("matrix-synapse")
+    shutil.copy(now.host.path(path), machine.at("/root-backup"))
+    host = FakeHost(machine)
+    held = restore.read(host, "/root-backup", None, QUIET)
+    there = session.of(host, held.config)
+    assert [*restore.obstacles(there, held)] == []
+    restore.files(host, held, components.data(there.site))
+    assert (host.text(link), host.text("/etc/ssl/a.pem")) == ("id: irc\n", "a certificate")
+    assert host.text("/etc/matrix-synapse/conf.d/irc.yaml") == "c: d\n"
+    nodes = [host.node(place) for place in ("/etc/matrix-synapse/conf.d/irc.yaml", link, "/etc/ssl/a.pem")]
+    assert [(node.kind, node.owner, node.group) for node in nodes if node] == [
+        ("file", "root", "root"),
+        ("file", "root", "matrix-synapse"),
+        ("file", "root", "root"),
+    ]
+
+
+def test_a_link_in_an_older_backup_is_left_out_and_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    now = a_server(tmp_path)
+    host = FakeHost(now.host.machine)  # type: ignore[attr-defined]
+    link = "/etc/matrix-synapse/conf.d/x.yaml"
+    held = restore.read(host, altered(now, create(now).path, links={link: "/opt/x.yaml"}), None, QUIET)
+    assert [*restore.obstacles(now, held)] == []
+    restore.files(host, held, components.data(now.site))
+    assert host.node(link) is None
+    assert f"{link} was a link to /opt/x.yaml" in capsys.readouterr().err
