@@ -10,14 +10,19 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
 
-from matrix_baremetal import encryption, release, restore
+from matrix_baremetal import encryption, log, release, restore
+from matrix_baremetal.components.component import STATE
 from matrix_baremetal.components.homeserver_yaml import USER
 from matrix_baremetal.components.synapse import UNIT
 from matrix_baremetal.errors import Error
+from matrix_baremetal.host import Host
 from matrix_baremetal.resources import schema
 from matrix_baremetal.resources.store import Rows
 from matrix_baremetal.session import Session
 from matrix_baremetal.transfer import Transfer
+
+# That the homeserver stands still for an upgrade's backup, for the next run where this one is killed.
+NOTE = f"{STATE}/upgrade.json"
 
 
 def written(now: Session) -> Rows:
@@ -36,6 +41,8 @@ def still(now: Session, then: Session, transfer: Transfer) -> Iterator[None]:
     if schema.demanded(host, new) <= schema.understood(host, old):
         yield
         return
+    host.mkdir(STATE, 0o755)
+    host.write(NOTE, '{"stopped": true}\n', 0o600)
     transfer.begin(f"stop {UNIT}: Synapse {then.site.versions.synapse.version} changes the database for good")
     host.run("systemctl", "stop", UNIT, timeout=300)
     transfer.end()
@@ -43,14 +50,20 @@ def still(now: Session, then: Session, transfer: Transfer) -> Iterator[None]:
         yield
     except BaseException:
         host.run("systemctl", "start", UNIT, ok=range(256), timeout=300)
+        host.remove(NOTE)
         raise
+
+
+def cut_off(host: Host) -> bool:
+    """Whether a run before was killed while nobody could write."""
+    return host.node(NOTE) is not None
 
 
 def bring(now: Session, saved: str | None, before: Rows, transfer: Transfer) -> bool:
     """Put the rows of a backup in the place of those that are here, if nothing was written since `before`, when there
     was at least as much as there is in the backup. Whether they are.
 
-    Cut off, the next run finds either the old rows or the new ones, whole. Raises `Error`.
+    Cut off, the next run finds either the old rows or the new ones, whole.
     """
     host = now.host
     sealed = saved is not None and saved.endswith(tuple(encryption.ENDINGS.values()))
@@ -60,14 +73,25 @@ def bring(now: Session, saved: str | None, before: Rows, transfer: Transfer) -> 
     if written(now) != before:
         host.run("systemctl", "start", UNIT, ok=range(256), timeout=300)
         return False
+    try:
+        put(now, saved, transfer)
+    except Error as error:
+        # On a disk that is full, say. Then a person has to decide, as where somebody has written.
+        log.warn(f"the rows of {saved} could not be brought back: {error.message}")
+        host.run("systemctl", "start", UNIT, ok=range(256), timeout=300)
+        return False
+    return True
+
+
+def put(now: Session, saved: str, transfer: Transfer) -> None:
+    """What a restore does, of the rows alone: config, keys and media have not changed. Raises `Error`."""
+    host = now.host
     found = restore.read(host, saved, None, transfer)
-    # Config, keys and media have not changed.
     held = replace(found, files={}, manifest={**found.manifest, "links": {}, "trees": {}})
     kept = restore.begun(host, held)
     restore.bring(now, held, kept, transfer)
     for way in restore.end(now, kept):
         transfer.say(f"  What the new one made of the rows is kept. When you don't need it: {way}")
-    return True
 
 
 def refused(new: str, old: str, saved: str | None, error: Error) -> Error:

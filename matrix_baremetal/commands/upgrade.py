@@ -100,6 +100,7 @@ def standing(args: Namespace) -> Session:
 
 def upgraded(now: Session, args: Namespace, tell: Telling, patience: Patience) -> str:
     """Do it; the path of the backup, empty where none was made."""
+    awake(now, tell, patience)
     note = release.read(now.host)
     then = upgrade.other(now, args.to or now.site.versions.synapse.newest)
     again = note.trial == upgrade.version(then)
@@ -125,9 +126,21 @@ def upgraded(now: Session, args: Namespace, tell: Telling, patience: Patience) -
                 stop.heed()
         stop.heed()
         # From here on to the end: what is begun ends as one whole server or the other.
-        upgrade.bring(now, then, tell, saved or None, patience, before)
+        try:
+            upgrade.bring(now, then, tell, saved or None, patience, before)
+        finally:
+            now.host.remove(rows_back.NOTE)
     upgrade.thin(then)
     return saved
+
+
+def awake(now: Session, tell: Telling, patience: Patience) -> None:
+    """Start what an upgrade that was killed had stopped for its backup: as it is it would be a bad moment for one."""
+    if rows_back.cut_off(now.host):
+        if not release.read(now.host).trial:
+            tell.back("an upgrade was cut off while the homeserver stood still: starting it again")
+            upgrade.switch(now, tell, replace(patience, steady=min(patience.steady, 1.0)))
+        now.host.remove(rows_back.NOTE)
 
 
 def unfinished(now: Session, trial: str, tell: Telling, patience: Patience) -> None:

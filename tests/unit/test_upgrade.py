@@ -248,6 +248,16 @@ def test_what_would_lose_something_is_a_persons_decision(machine: Breaking, more
     assert machine.postgres.bases["matrix-synapse"].compat == "95"
 
 
+def test_where_its_rows_can_not_be_brought_back_it_is_a_persons_decision_too(machine: Breaking) -> None:
+    # Nothing can be loaded, as on a disk that is full.
+    (machine.root.parent / "loaded-matrix-synapse-restored").mkdir()
+    error = changing(machine)
+    assert f"has changed the database so that {OLD} can't use it" in error.message
+    assert machine.unit(SYNAPSE).active
+    assert release.read(FakeHost(machine)).trial is None
+    assert machine.postgres.bases["matrix-synapse"].compat == "95"
+
+
 def test_before_an_upgrade_that_only_a_backup_undoes_nobody_writes(machine: Breaking) -> None:
     machine.demands = 95
     machine.started.clear()

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from matrix_baremetal import release, upgrade
+from matrix_baremetal import release, rows_back, upgrade
 from matrix_baremetal.commands import apply
 from matrix_baremetal.errors import Error
 from matrix_baremetal.release import Release
 from matrix_baremetal.resources import schema
 from tests.fakes import FakeHost, Killed
-from tests.upgrades import NEW, OLD, Breaking, copied, of, older, rolled_back, runs, upgraded
+from tests.upgrades import NEW, OLD, SYNAPSE, Breaking, copied, of, older, rolled_back, runs, upgraded
 
 pytestmark = pytest.mark.skipif(shutil.which("zstd") is None, reason="zstd is not installed")
 
@@ -68,3 +68,24 @@ def test_after_a_kill_a_database_that_the_old_one_refuses_leaves_only_the_way_on
     apply.bring(of(machine), json=True, quiet=True)
     runs(machine, NEW)
     assert release.read(host) == Release(NEW, before=OLD, backup="/a/backup")
+
+
+def test_killed_while_it_stands_still_for_a_backup_the_same_goes_on(machine: Breaking, tmp_path: Path) -> None:
+    """Nobody has to insist: that the homeserver does not answer is the killed run's doing."""
+    count = 0
+    for number in range(2, 400, 3):
+        again = copied(machine, tmp_path / f"run-{number}")
+        again.demands = 95
+        (tmp_path / f"run-{number}/dump").write_bytes(b"PGDMP")
+        try:
+            upgraded(again, killed_at=number, no_backup=False)
+            break
+        except Killed:
+            pass
+        if not again.unit(SYNAPSE).active and not release.read(FakeHost(again)).trial:
+            count += 1
+            upgraded(again, no_backup=False)
+            runs(again, NEW)
+            assert not rows_back.cut_off(FakeHost(again))
+        shutil.rmtree(again.root)
+    assert count > 1
