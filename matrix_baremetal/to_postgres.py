@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -63,7 +64,7 @@ def done(host: Host, move: Move) -> bool:
     """Whether there is nothing to move: it uses Postgres, and no run was cut off."""
     text = host.text("/etc/matrix-synapse/homeserver.yaml") or ""
     says = re.search(r"^database:\n  name: (\w+)$", text, re.MULTILINE)
-    return bool(says and says[1] == move.then.site.store(USER).driver)
+    return bool(says and says[1] == move.then.site.store(USER).driver) and host.node(NOTE) is None
 
 
 def switched(host: Host) -> bool:
@@ -90,7 +91,8 @@ def obstacles(host: Host, move: Move) -> Iterator[Obstacle]:
             passes=True,
         )
     size, free = store.size(host), host.space(STATE).size
-    if free < size * 4:
+    # What a run that was cut off has copied is no longer free.
+    if free < size * 4 and host.node(move.port.source) is None:
         yield Obstacle(
             f"{STATE} has {free // MB} MB free; a copy and the new database take up to {size * 4 // MB} MB",
             "make room: du -xh /var/lib | sort -h | tail",
@@ -162,8 +164,10 @@ def passed(host: Host, move: Move, transfer: Transfer, title: str) -> None:
 def switch(host: Host, move: Move, kept: str) -> None:
     """Postgres's second database takes the first one's place, and the config says postgres."""
     port = move.port
-    if not port.copy.taken(host, kept):
-        port.copy.take(host, kept)
+    if port.copy.taken(host, kept):
+        # By a run that was killed just then: people may have written to SQLite since, and these rows have that.
+        kept = time.strftime("again-%Y%m%dT%H%M%S")
+    port.copy.take(host, kept)
     host.write(NOTE, json.dumps({"kept": kept, "switched": True}) + "\n", 0o600)
     say(host, "postgres")
 

@@ -35,8 +35,7 @@ def run(args: Namespace) -> int:
             stops = looked(host, move, transfer)
             if args.check:
                 return checked(move, stops, args)
-            preflight.refuse(stops)
-            agreed(move, args)
+            wanted(move, stops, args)
             still = carried(host, move, args, transfer)
         else:
             still = 0.0
@@ -90,6 +89,16 @@ def page(move: Move) -> str:
     )
 
 
+def wanted(move: Move, stops: list[Obstacle], args: Namespace) -> None:
+    """Nothing stops it, and whoever began it wants it. Raises `Error`, and then leaves no copy of the rows."""
+    try:
+        preflight.refuse(stops)
+        agreed(move, args)
+    except Error:
+        move.now.host.remove_tree(migrate.SCRATCH)
+        raise
+
+
 def agreed(move: Move, args: Namespace) -> None:
     """Say it, and ask."""
     if not (args.json or args.quiet):
@@ -117,20 +126,24 @@ def running_again(host: Host) -> Iterator[None]:
     """Start the server again where what is done here fails."""
     try:
         yield
-    except Error:
+    except BaseException:
         host.run("systemctl", "start", UNIT, ok=range(256), timeout=600)
         raise
 
 
 def settled(host: Host, args: Namespace) -> list[Change]:
     """Have the server run with Postgres, or with SQLite again. Raises `Error` where it is the latter."""
+    # Again, as a kill may have come before that.
+    to_postgres.say(host, "postgres")
     try:
         return converged(to_postgres.begin(host, args.wheelhouse).then, args)
     except Error as error:
         log.warn(f"with Postgres it does not run, so it goes back to SQLite: {error.message}")
+        # First of all, so that a run after a kill does not take Postgres's rows for the newest.
+        host.write(to_postgres.NOTE, "{}\n", 0o600)
         to_postgres.say(host, "sqlite")
-        host.remove(to_postgres.NOTE)
         converged(to_postgres.begin(host, args.wheelhouse).now, args)
+        host.remove(to_postgres.NOTE)
         raise Error(
             f"the server runs with SQLite again, as with Postgres it did not: {error.message}",
             hint=error.hint or "journalctl -u matrix-synapse",

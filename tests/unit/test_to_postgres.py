@@ -5,13 +5,15 @@ from __future__ import annotations
 import copy
 import shutil
 import sqlite3
+from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from matrix_baremetal import migrate, restore, to_postgres
+from matrix_baremetal.commands import to_postgres as command
 from matrix_baremetal.converge import converge
-from matrix_baremetal.errors import Error
+from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.resources import port
 from matrix_baremetal.resources.matrix import MODULES
 from matrix_baremetal.to_postgres import Move
@@ -141,3 +143,72 @@ def test_the_config_changes_in_one_word(tmp_path: Path, line: str) -> None:
     assert text.startswith("a: b\ndatabase:")
     assert text.endswith(f"{line[line.index('sqlite') + 6 :].lstrip(chr(39) + chr(34))}\nc: d\n")
     assert "postgres" in text
+
+
+QUIETLY = Namespace(json=True, quiet=True, wheelhouse=None)
+
+
+def test_killed_before_the_config_says_so_the_same_again_says_it(tmp_path: Path) -> None:
+    machine = machine_with_sqlite(tmp_path / "one")
+    host = FakeHost(machine)
+    go(host)
+    # All rows are there, and the word is still the old one.
+    host.write(to_postgres.NOTE, '{"kept": "before-then", "switched": true}', 0o600)
+    to_postgres.say(host, "sqlite")
+    command.settled(host, QUIETLY)
+    assert host.text(CONFIG) == TEXT.replace("database: sqlite", "database: postgres")
+
+
+def test_killed_between_the_step_and_its_note_older_rows_do_not_pass_for_the_newest(tmp_path: Path) -> None:
+    machine = machine_with_sqlite(tmp_path / "one")
+    host = FakeHost(machine)
+    move = move_of(host)
+    list(restore.foundation(move.then))
+    move = move_of(host)
+    to_postgres.copied(host, move, QUIET)
+    for tables in (98, 99):
+        to_postgres.first_pass(host, move, QUIET)
+        machine.postgres.bases["matrix-synapse-restored"].tables = tables
+        if tables == 98:
+            # Killed right after this; then people write to SQLite, and the same command is given again.
+            move.port.copy.take(host, "before-then")
+        else:
+            to_postgres.switch(host, move, "before-then")
+    assert machine.postgres.bases["matrix-synapse"].tables == 99
+    assert to_postgres.switched(host)
+
+
+def test_cut_off_on_its_way_back_it_is_not_done(tmp_path: Path) -> None:
+    machine = machine_with_sqlite(tmp_path / "one")
+    host = FakeHost(machine)
+    go(host)
+    assert to_postgres.done(host, move_of(host))
+    host.write(to_postgres.NOTE, "{}\n", 0o600)
+    assert not to_postgres.done(host, move_of(host))
+    assert not to_postgres.switched(host)
+
+
+def test_interrupted_while_it_stands_still_the_server_runs_again(tmp_path: Path) -> None:
+    machine = machine_with_sqlite(tmp_path / "one")
+    unit = machine.unit("matrix-synapse.service")
+    unit.active = False
+    with pytest.raises(KeyboardInterrupt), command.running_again(FakeHost(machine)):
+        raise KeyboardInterrupt
+    assert unit.active
+
+
+def test_who_does_not_want_it_has_no_copy_of_the_rows_lying_about(tmp_path: Path) -> None:
+    host = FakeHost(machine_with_sqlite(tmp_path / "one"))
+    move = move_of(host)
+    to_postgres.copied(host, move, QUIET)
+    with pytest.raises(Error, match="too small"):
+        command.wanted(move, [Obstacle("too small", "buy")], QUIETLY)
+    assert host.node(migrate.SCRATCH) is None
+
+
+def test_what_a_run_that_was_cut_off_has_copied_is_no_want_of_room(tmp_path: Path) -> None:
+    machine = machine_with_sqlite(tmp_path / "one")
+    host, machine.spare = FakeHost(machine), 0
+    assert ["MB free" in each.message for each in to_postgres.obstacles(host, move_of(host))] == [True]
+    to_postgres.copied(host, move_of(host), QUIET)
+    assert [*to_postgres.obstacles(host, move_of(host))] == []
