@@ -13,7 +13,7 @@ from matrix_baremetal.components.synapse import UNIT
 from matrix_baremetal.errors import Error, Obstacle
 from matrix_baremetal.host import Host
 from matrix_baremetal.resources import cluster_move
-from matrix_baremetal.resources.cluster_move import ClusterMove
+from matrix_baremetal.resources.cluster_move import AsItWas, ClusterMove
 from matrix_baremetal.resources.postgres import Database, Role, query
 from matrix_baremetal.session import Session
 from matrix_baremetal.transfer import Transfer
@@ -100,10 +100,10 @@ def carry_out(host: Host, move: ClusterMove, transfer: Transfer) -> None:
     transfer.begin(f"move the cluster {move.title}")
     try:
         move.carry_out(host)
-    except Error:
-        # All is as it was, and nothing is to be resumed.
+    except AsItWas:
+        # Nothing is to be resumed. Where it could not be undone the note stays, and the same command does it.
         cluster_move.forget(host)
-        host.run("systemctl", "start", UNIT, timeout=1900)
+        host.run("systemctl", "start", UNIT, ok=range(256), timeout=1900)
         raise
     transfer.end()
 

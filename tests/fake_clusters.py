@@ -20,13 +20,14 @@ class Clustered(Machine):
     """Postgres 15 has the database, and 17 is there with an empty cluster, as a full upgrade of Debian leaves it.
 
     `cut` is the step of pg_upgradecluster after which the power goes; `fails` its words, where it fails instead;
-    `refused` a file with which no cluster starts.
+    `refused` a file with which no cluster starts; `stuck` says that nothing can be undone.
     """
 
     def __init__(self, root: Path) -> None:
         super().__init__(root, 12)
         self.cut: int | None = None
         self.fails = self.refused = ""
+        self.stuck = False
         self.servers = {OLD: self.postgres, NEW: FakePostgres(server=170005)}
         self.put("/usr/bin/pg_upgradecluster", "#!/usr/bin/perl\n# keep-on-error\n", 0o755)
         self.put("/usr/lib/postgresql/15/bin/postgres", "")
@@ -68,6 +69,8 @@ class Clustered(Machine):
         name = argv[0].rpartition("/")[2]
         if name == "pg_upgradecluster":
             return self._upgrade()
+        if name == "pg_dropcluster" and self.stuck and not self.units[unit(OLD)].active:
+            return Result(2, "", "no room")
         if name == "pg_dropcluster":
             self.units.pop(unit(NEW), None)
             return GOOD

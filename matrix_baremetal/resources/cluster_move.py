@@ -25,6 +25,10 @@ COMMAND = "matrix-baremetal migrate postgres-major"
 LONG = 24 * 3600
 
 
+class AsItWas(Error):
+    """The move failed, and was undone."""
+
+
 @dataclass(frozen=True)
 class ClusterMove:
     """The cluster `name` of release `old` becomes one of release `new`, on the same `port`.
@@ -120,7 +124,7 @@ class ClusterMove:
         except Failed as error:
             if not self.complete(host):
                 self.put_back(host)
-                raise Error(
+                raise AsItWas(
                     f"pg_upgradecluster failed, and all is as it was: {error.result.last_words}",
                     hint=f"ls /var/log/postgresql/pg_upgradecluster-*; then: {COMMAND}",
                 ) from None

@@ -213,3 +213,13 @@ def test_a_note_that_makes_no_sense_is_none(machine: Clustered) -> None:
     assert cluster_move.pending(FakeHost(machine)) is None
     ClusterMove("15", "17", "main", 5432).write(FakeHost(machine))
     assert cluster_move.pending(FakeHost(machine)) == ClusterMove("15", "17", "main", 5432)
+
+
+def test_where_it_can_not_be_undone_the_same_again_does_it(machine: Clustered) -> None:
+    machine.fails, machine.stuck = "No space left on device", True
+    with pytest.raises(Error, match="pg_dropcluster"):
+        moved(machine)
+    assert machine.at(cluster_move.NOTE).exists()
+    machine.fails, machine.stuck = "", False
+    moved(machine)
+    arrived(machine)
