@@ -104,8 +104,9 @@ def rows(source: Iterator[bytes], line: bytes, copy: re.Match[bytes], seen: Seen
             yield row
         if end:
             return
-        if place is not None:
-            note(table, row.rstrip(b"\n").split(b"\t")[place].decode("utf-8", "replace"), seen)
+        # A row that was cut off has fewer cells; that it is the end of nothing whole is known by `ENDING`.
+        if place is not None and len(cells := row.rstrip(b"\n").split(b"\t")) > place:
+            note(table, cells[place].decode("utf-8", "replace"), seen)
 
 
 def note(table: str, value: str, seen: Seen) -> None:

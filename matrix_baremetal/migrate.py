@@ -137,6 +137,11 @@ def looked(host: Host, source: Source, dumped: str | None, transfer: Transfer) -
 
 def copied(host: Host, file: str, transfer: Transfer) -> None:
     """Copy an SQLite file with what its journal has: even to read it where it is would leave files beside it."""
+    if not host.path(file).is_file():
+        raise Error(
+            f"its rows should be in {file}, as its config says, and there is no such file",
+            hint="name the folder that has it, or put it there",
+        )
     host.mkdir(SCRATCH, 0o700, owner=USER, group=USER)
     transfer.begin(f"copy {file}")
     for ending in ("-wal", ""):

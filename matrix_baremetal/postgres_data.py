@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from matrix_baremetal import backup
 from matrix_baremetal.components.component import STATE
 from matrix_baremetal.errors import Error
-from matrix_baremetal.host import Host
+from matrix_baremetal.host import Host, said_of
 from matrix_baremetal.resources.accounts import as_user
 from matrix_baremetal.resources.postgres import installed
 from matrix_baremetal.shell import Failed, pieces
@@ -106,14 +106,15 @@ def dumped(host: Host, folder: str, role: str, database: str, transfer: Transfer
 
 def copy(host: Host, old: Cluster, transfer: Transfer) -> None:
     """Copy the folder and make it safe to start. Raises `Error` where there is no room."""
+    # First, as what a run that was killed has left takes the room that this one needs.
+    stop(host)
+    host.remove_tree(PLACE)
     size, free = backup.weight(host, old.folder), host.space(STATE).size
     if free < 2 * size + backup.SPARE:
         raise Error(
             f"{STATE} has {free // MB} MB free; a copy of {old.folder} and a dump of it may take {2 * size // MB} MB",
             hint=f"make room: du -xh {STATE} | sort -h | tail; or {DUMP}",
         )
-    stop(host)
-    host.remove_tree(PLACE)
     host.mkdir(SCRATCH, 0o711)
     host.mkdir(PLACE, 0o700, owner=USER, group=USER)
     transfer.begin(f"copy {old.folder}")
@@ -161,7 +162,7 @@ def write(host: Host, path: str, words: tuple[str, ...], transfer: Transfer) -> 
     """Write what a program prints to a file of root's. Raises `Error` with the program's own last words."""
     host.write(path, b"", 0o600)
     try:
-        with host.run.reading(*as_user(USER), *words) as out, host.path(path).open("wb") as into:
+        with said_of(path), host.run.reading(*as_user(USER), *words) as out, host.path(path).open("wb") as into:
             transfer.carry(pieces(out), into)
             into.flush()
             os.fsync(into.fileno())

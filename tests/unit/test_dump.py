@@ -116,3 +116,9 @@ def test_what_can_not_be_read_is_said(tmp_path: Path) -> None:
     for path in ("/cut", "/nowhere"):
         with pytest.raises(Error, match=f"{path}"):
             list(dump.look(host, path, "", "matrix-synapse"))
+
+
+@pytest.mark.parametrize("cut", ["X", ""])
+def test_one_that_ends_in_a_row_is_no_reason_for_a_stack(cut: str) -> None:
+    text = HEAD + TABLES
+    assert passed(text[: text.index("X\t92")] + f"{cut}\n")[1].schema == 0

@@ -298,3 +298,11 @@ def test_the_page_names_everything(tmp_path: Path) -> None:
     assert "of turn" not in text
     facts: dict[str, Any] = migrate_page.facts(found)
     assert (facts["accounts"], facts["database"]["schema"], facts["media"]) == (1, 93, 24)
+
+
+def test_rows_that_are_not_where_its_config_says_are_missed_by_name(tmp_path: Path) -> None:
+    machine = a_source(tmp_path / "one")
+    machine.at(f"{FOLDER}/homeserver.db").unlink()
+    host = FakeHost(machine)
+    with pytest.raises(Error, match=f"its rows should be in {FOLDER}/homeserver.db"):
+        migrate.looked(host, source.docker(host, FOLDER), None, QUIET)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 
 from matrix_baremetal import postgres_data
 from matrix_baremetal.errors import Error
+from matrix_baremetal.transfer import Transfer
 from tests.backups import QUIET
 from tests.fakes import FakeHost, Killed, Machine
 
@@ -116,3 +121,25 @@ def test_a_copy_that_does_not_start_says_why(machine: Machine) -> None:
     with pytest.raises(Error, match="can't be started: Job for") as caught:
         dumped(FakeHost(machine))
     assert postgres_data.UNIT in (caught.value.hint or "")
+
+
+class Full(Transfer):
+    """A copy onto a disk that is full."""
+
+    def carry(self, pieces: Iterable[bytes], into: BinaryIO) -> None:
+        """Not a byte more."""
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_disk_that_is_full_is_said(machine: Machine) -> None:
+    with pytest.raises(Error, match=r"cannot write /var/lib/matrix-baremetal/x: No space left"):
+        postgres_data.write(FakeHost(machine), "/var/lib/matrix-baremetal/x", ("pg_dump",), Full(quiet=True))
+
+
+def test_what_a_killed_run_left_is_gone_before_the_room_is_measured(machine: Machine) -> None:
+    machine.put(f"{postgres_data.DATA}/base/1", "of a run that was killed")
+    machine.spare = 0
+    host = FakeHost(machine)
+    with pytest.raises(Error, match="has 0 MB free"):
+        dumped(host)
+    assert host.node(postgres_data.PLACE) is None
