@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix_baremetal import backup, backup_log, drill
+from matrix_baremetal import backup, backup_log, components, drill
 from matrix_baremetal.errors import Error
 from matrix_baremetal.session import Session
 from tests.backups import KEY, QUIET, SQLITE, a_server, create
@@ -138,3 +138,18 @@ def test_only_root_drills_and_only_where_something_runs(tmp_path: Path) -> None:
     host = FakeHost(a_server(tmp_path).host.machine, live=False)  # type: ignore[attr-defined]
     with pytest.raises(Error, match="for a machine that runs"):
         command.drilled(host, Namespace())
+
+
+@pytest.mark.parametrize("text", [MINIMAL, SQLITE], ids=["postgres", "sqlite"])
+def test_what_a_killed_one_left_is_gone_before_the_room_is_measured(tmp_path: Path, text: str) -> None:
+    now = ready(tmp_path, text)
+    machine = now.host.machine  # type: ignore[attr-defined]
+    [newest] = backup.there(now.host, "/var/lib/matrix-baremetal/backups", "example.org")
+    held = drill.begin(now.host, newest.path, None, QUIET)
+    components.data(now.site).stores["database"].copy.scratch.begin(now.host)
+    machine.put(f"{BASE}/homeserver.db.drill", "half of it")
+    machine.spare = 0
+    with pytest.raises(Error, match="/var/lib has 0 MB"):
+        drill.space(now, held)
+    assert "matrix-synapse-drill" not in machine.postgres.bases
+    assert text == MINIMAL or now.host.node(f"{BASE}/homeserver.db.drill") is None
