@@ -87,7 +87,9 @@ class SqliteCopy(Copy):
         # The journals first: beside another file they would be taken for its own.
         for ending in reversed(JOURNALS):
             if host.node(self.path + ending):
-                host.rename(self.path + ending, f"{self.path}.{kept}{ending}")
+                # Where a kill came before the last step, a server may have begun anew meanwhile: that is kept beside.
+                anew = ".anew" if host.node(f"{self.path}.{kept}{ending}") else ""
+                host.rename(self.path + ending, f"{self.path}.{kept}{anew}{ending}")
         if host.node(f"{self.path}.{kept}") is None:
             # There was none: this says later that the step was done.
             host.write(f"{self.path}.{kept}", b"", 0o600, self.user, self.user)

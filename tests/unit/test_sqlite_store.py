@@ -209,3 +209,15 @@ def test_another_servers_rows_are_known_by_its_own_table(tmp_path: Path) -> None
     base.commit()
     base.close()
     assert (bridge.used(host), bridge.copy.counted(host)) == (True, {"schema": "27", "tables": "1"})
+
+
+def test_what_a_server_began_between_two_steps_of_a_restore_does_not_replace_what_is_kept(host: FakeHost) -> None:
+    filled(host)
+    host.machine.put(f"{FILE}.restored-0123456789abcdef", "of the backup")
+    host.rename(FILE, f"{FILE}.before-then")
+    # Killed here; then somebody ran `apply`, which starts the server.
+    host.machine.put(FILE, "nothing yet")
+    STORE.copy.take(host, "before-then")
+    assert (host.text(FILE), host.text(f"{FILE}.before-then.anew")) == ("of the backup", "nothing yet")
+    assert (host.read(f"{FILE}.before-then") or b"").startswith(b"SQLite format 3")
+    assert STORE.copy.taken(host, "before-then")
