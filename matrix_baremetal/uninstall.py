@@ -95,6 +95,8 @@ def purged(now: Session, packages: tuple[str, ...]) -> Iterator[Change]:
         store.purge(host)
         yield done("remove", f"{name} of {config.server_name}")
     for place in (f"{config.backup.directory}/{backup.BEFORE}", config.backup.directory):
+        # Of what a kill left: it has as much in it.
+        backup.clear(host, place)
         for each in backup.there(host, place, config.server_name):
             host.remove(each.path)
             yield done("remove", f"backup {each.path}")

@@ -89,3 +89,13 @@ def test_only_packages_that_came_with_us_go(tmp_path: Path) -> None:
     assert uninstall.unneeded(now.host, added(now.host)) == ("certbot",)
     assert uninstall.unneeded(now.host, ("gone",)) == ()
     assert now.host.node(ADDED)
+
+
+def test_purged_what_a_kill_left_of_a_backup_goes_too(tmp_path: Path) -> None:
+    text = MINIMAL + "backup: {directory: /srv/backups}\n"
+    machine: Machine = a_server(tmp_path, text).host.machine  # type: ignore[attr-defined]
+    for place in ("/srv/backups", "/srv/backups/before-upgrade"):
+        machine.put(f"{place}/.example.org-20260101T030000Z.tar.zst.part", "keys and rows")
+    machine.put("/srv/backups/theirs.txt", "")
+    take_away(machine, text, purge=True)
+    assert [path for path in machine.tree() if path.startswith("/srv/backups/")] == ["/srv/backups/theirs.txt"]
