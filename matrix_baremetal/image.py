@@ -40,6 +40,16 @@ KINDS = (
     (("var/lib/matrix-synapse/**/*",), "a homeserver's signing key, media or database", RM),
     (("var/lib/matrix-baremetal/**/*",), "notes, copies and backups of a homeserver", RM),
     (
+        ("var/lib/matrix-bridge-*/**/*", "var/lib/matrix-xmpp-gateway/**/*", "var/lib/matrix-ddns/**/*"),
+        "what bridges and others beside a homeserver know",
+        RM,
+    ),
+    (
+        tuple(f"etc/matrix-{part}/**/*" for part in ("calls", "ddns", "jitsi", "metrics", "turn", "xmpp")),
+        "the config of what is beside a homeserver, passwords too",
+        RM,
+    ),
+    (
         ("etc/letsencrypt/accounts/**/*", "etc/letsencrypt/archive/**/*", "var/log/letsencrypt/*"),
         "certbot's account, keys and log",
         RM,

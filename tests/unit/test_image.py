@@ -58,6 +58,9 @@ def test_an_image_as_it_should_be_holds_nothing(machine: Machine) -> None:
         "/root/.ssh/authorized_keys",
         "/home/debian/.bash_history",
         "/var/lib/systemd/random-seed",
+        "/var/lib/matrix-bridge-whatsapp/database/bridge.db",
+        "/var/lib/matrix-xmpp-gateway/accounts/alice.xml",
+        "/etc/matrix-ddns/ddclient.conf",
     ],
 )
 def test_what_must_not_be_there_is_named(path: str, machine: Machine) -> None:
