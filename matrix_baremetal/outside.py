@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Iterator
 
+from matrix_baremetal.errors import Error
 from matrix_baremetal.facts import own_addresses
 from matrix_baremetal.host import Host
 from matrix_baremetal.net import public
@@ -60,11 +61,19 @@ def told(host: Host, unit: str) -> tuple[str, ...]:
 def follow(host: Host) -> Iterator[str]:
     """Start those again that go by another address than others find now; a sentence for each.
 
-    Where none can be known, as when the DNS is silent, the old one is the best guess.
+    Where none can be known, as when the DNS is silent, the old one is the best guess. Raises `Error` where one does
+    not start, once the others have had their turn.
     """
+    failed: Error | None = None
     for unit, place in NOTES.items():
         outside, *before = (host.text(place) or "").split() or [""]
         now = seen(host, outside) if outside else ()
         if now and list(now) != before:
-            host.run("systemctl", "try-restart", unit)
+            try:
+                host.run("systemctl", "try-restart", unit)
+            except Error as error:
+                failed = error
+                continue
             yield f"{unit} goes by {', '.join(now)} now, and went by {', '.join(before) or 'no address'}"
+    if failed:
+        raise failed

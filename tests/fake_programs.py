@@ -201,6 +201,8 @@ class Programs(FakeApt):
             if verb != "reload":
                 unit.start()
             unit.reloads += verb == "reload" and not unit.deaf
+        elif verb == "try-restart" and unit.broken:
+            return Result(1, "", f"Job for {name} failed.")
         return GOOD
 
     def _journalctl(self, words: tuple[str, ...]) -> Result:

@@ -9,6 +9,7 @@ import pytest
 from matrix_baremetal import calls_start, turn_start
 from matrix_baremetal.components.component import FOLLOWS
 from matrix_baremetal.converge import converge
+from matrix_baremetal.errors import Error
 from matrix_baremetal.outside import NOTES, follow, seen, told
 from tests.fakes import MINIMAL, FakeHost, Machine, a_session
 from tests.unit.test_calls import ON as CALLS
@@ -98,3 +99,12 @@ def test_the_timer_is_there_while_either_of_them_is(machine: Machine) -> None:
     assert bring(machine, turn) == []
     assert f"remove {FOLLOWS.unit}" in bring(machine, MINIMAL)
     assert not machine.unit(FOLLOWS.unit).active
+
+
+def test_one_that_does_not_start_keeps_nobody_else(machine: Machine) -> None:
+    lead(machine, "9.9.9.9")
+    machine.unit(TURN).broken = True
+    told_of = follow(FakeHost(machine))
+    assert next(told_of) == f"{LIVEKIT} goes by 9.9.9.9 now, and went by 8.8.4.4"
+    with pytest.raises(Error):
+        next(told_of)
