@@ -45,11 +45,12 @@ def lookup(name: str, kind: str) -> Lookup:
     return Nameservers(resolvers(), asked).lookup(name, kind)
 
 
-def resolvers() -> tuple[str, ...]:
+def resolvers(place: str = RESOLV_CONF) -> tuple[str, ...]:
     """The nameservers that this machine asks (resolv.conf(5)): three at most, as the C library does."""
     try:
-        with open(RESOLV_CONF) as file:
-            return tuple(re.findall(r"^\s*nameserver\s+([0-9A-Fa-f.:]+)", file.read(), re.MULTILINE)[:3])
+        with open(place, errors="replace") as file:
+            found = re.findall(r"^\s*nameserver\s+([0-9A-Fa-f.:]+(?:%[\w.-]+)?)", file.read(), re.MULTILINE)
+            return tuple(found[:3])
     except OSError:
         return ()
 

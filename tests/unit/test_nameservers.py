@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import dns.message
@@ -81,3 +82,9 @@ def test_where_nobody_answers_it_is_said_and_asked_only_once() -> None:
 def test_a_server_that_is_none_is_silent_soon() -> None:
     with pytest.raises(Silent, match="does not answer"):
         nameservers.asked("one.test", "A", "127.0.0.253")
+
+
+def test_this_machines_resolvers_are_read_whatever_else_is_written_there(tmp_path: Path) -> None:
+    place = tmp_path / "resolv.conf"
+    place.write_bytes(b"# by the b\xfcro\nnameserver fe80::1%eth0\n nameserver 192.0.2.53 # x\noptions edns0\n")
+    assert nameservers.resolvers(str(place)) == ("fe80::1%eth0", "192.0.2.53")
