@@ -91,7 +91,7 @@ WHERE NOT datistemplate AND datname <> 'postgres') AS bases;"""
 def port(host: Host, version: str, name: str) -> int:
     """The port that a cluster's postgresql.conf names."""
     text = host.text(f"/etc/postgresql/{version}/{name}/postgresql.conf") or ""
-    found = re.findall(r"^\s*port\s*=\s*(\d+)", text, re.MULTILINE)
+    found = re.findall(r"^\s*port\b\s*=?\s*'?(\d+)", text, re.MULTILINE)
     return int(found[-1]) if found else STANDARD
 
 

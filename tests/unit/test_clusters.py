@@ -120,13 +120,12 @@ def put(machine: Machine, version: str, name: str, text: str, start: str = "auto
     machine.put(f"/etc/postgresql/{version}/{name}/start.conf", start)
 
 
-def test_all_are_read_with_their_last_port_and_whether_they_start(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["port=5440", "port = '5440'", "port 5440"])
+def test_all_are_read_with_their_last_port_and_whether_they_start(tmp_path: Path, line: str) -> None:
     machine = Machine(tmp_path)
     machine.at("/etc/postgresql/15/main/postgresql.conf").unlink()
     machine.at("/etc/postgresql/common").mkdir()
-    put(
-        machine, "15", "main", "#port = 1\nport = 1\n port=5440 # the last one counts\n", "# auto\nmanual # not now\n"
-    )
+    put(machine, "15", "main", f"#port = 1\nport = 1\n {line} # the last one counts\n", "# auto\nmanual # not now\n")
     put(machine, "17", "main", "")
     machine.put("/etc/postgresql/17/main/conf.d/50-matrix-baremetal.conf", "")
     old, new = clusters.read(FakeHost(machine))
