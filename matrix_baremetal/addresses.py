@@ -72,7 +72,8 @@ def span(text: str) -> str:
     """
     network = ipaddress.ip_network(text)
     # By its number: to Python 3.13 ::ffff:0.0.0.0 is unspecified too, and it leads to this machine.
-    return ranged(network[int(int(network[0]) == 0)], network[-1])
+    first = network[0] if int(network[0]) else network[1]
+    return ranged(first, network[-1])
 
 
 def ranged(first: Address, last: Address) -> str:
