@@ -42,10 +42,11 @@ class Drilled:
 
 def space(now: Session, held: Held) -> tuple[int, int]:
     """Bytes that a drill takes for a while, and those that are free. Raises `Error` where it does not fit."""
-    for name in held.manifest["stores"]:
+    rows, declared = held.manifest["stores"], components.data(now.site).stores
+    for name in rows:
         # What a drill that was killed has left takes the room that this one needs.
-        components.data(now.site).stores[name].copy.scratch.discard(now.host)
-    need = sum(int(store["size"]) for store in held.manifest["stores"].values())
+        declared[name].copy.scratch.discard(now.host)
+    need = sum(int(store["size"]) for store in rows.values())
     free = now.host.space("/var/lib").size
     if free < need * 1.2 + backup.SPARE:
         raise Error(
