@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from matrix_baremetal import uninstall
 from matrix_baremetal.commands import image as command
+from matrix_baremetal.components.component import ETC
 from matrix_baremetal.components.homeserver_yaml import CREDENTIALS
 from matrix_baremetal.errors import DIFFERS, Error
 from matrix_baremetal.image import DEBIANS, left
@@ -35,6 +37,15 @@ def machine(tmp_path: Path) -> Machine:
 def found(machine: Machine) -> set[str]:
     """The paths of all that was left."""
     return {path for each in left(FakeHost(machine)) for path in each.paths}
+
+
+def test_whatever_a_purge_takes_of_a_part_is_looked_for(machine: Machine) -> None:
+    """One that uninstall knows, and this does not, would give its secrets to all machines of the image."""
+    parts = [path for path in uninstall.PURGED if path.startswith(("/etc/matrix-", "/var/lib/matrix-"))]
+    parts.remove(ETC)  # config and secrets there are looked for by their names
+    for path in parts:
+        machine.put(f"{path}/a.yaml", "")
+    assert {f"{path}/a.yaml" for path in parts} <= found(machine)
 
 
 def test_an_image_as_it_should_be_holds_nothing(machine: Machine) -> None:
